@@ -198,11 +198,21 @@ def engines(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[Finding]:
         yield Finding("engines", BAD, text, "give all nodes the same [peers] engine, and restart gomd there")
 
 
+def families_of(row: Row) -> frozenset[str]:
+    """Return the families of the addresses of a node: ``IPv4``, ``IPv6``."""
+    addresses = row.get("addresses") or [row.get("address") or ""]
+    return frozenset("IPv6" if ":" in str(each) else "IPv4" for each in addresses)
+
+
 def one_way(
     nodes: Sequence[Row], seen: Sequence[Row], names: Mapping[int, str]
 ) -> Iterator[tuple[int, Finding]]:
     """Yield the findings about nodes that are all up for this one and do not see one another."""
     up = {int(row["id"]) for row in nodes if row["up"]}
+    families: dict[int, frozenset[str]] = {}
+    for row in (*seen, *nodes):
+        if "error" not in row and "id" in row:
+            families[int(row["id"])] = families.get(int(row["id"]), frozenset()) | families_of(row)
     views: dict[int, set[int]] = {}
     for row in seen:
         if "error" not in row and row.get("from") is not None:
@@ -211,6 +221,14 @@ def one_way(
                 view.add(int(row["id"]))
     for node, view in sorted(views.items()):
         for other in sorted(up - view - {node}):
+            if node in families and other in families and not families[node] & families[other]:
+                yield node, Finding(
+                    "addresses", WARN,
+                    f"it has {' '.join(families[node])} only and {names.get(other) or other} "
+                    f"{' '.join(families[other])} only: they do not see each other",
+                    "give one of the two an address of the other family too, in its [peers] address",
+                )  # fmt: skip
+                continue
             yield node, Finding(
                 "ports", BAD, f"it does not see {names.get(other) or other}, which is up for others",
                 f"open udp port 5428 ([peers] port) between {names.get(node) or node} and "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shlex
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from gom import init_options
@@ -19,6 +20,7 @@ from libgomd.durable import create_exclusively, replace_durably
 from libgomd.errors import ConfigError, MalformedRequest
 from libgomd.keys import read_key_file
 from libgomd.node_names import name_from_host
+from libgomd.wire.addresses import is_ipv6, is_link_local, is_loopback, shown, unpack
 from libgomd.wire.text import printable
 
 T = TypeVar("T")
@@ -26,8 +28,12 @@ T = TypeVar("T")
 #: Where root's daemon has its configuration, and the older place that it also reads.
 ROOT_FILE: Final = "/etc/gomd/gomd.ini"
 OLD_ROOT_FILE: Final = "/etc/gomd.conf"
-#: An address reserved for documentation: the route to it is the default route, and nothing is sent there.
-_OUTSIDE: Final = ("192.0.2.1", 9)
+#: Addresses reserved for documentation: the route to them is the default route, and nothing is sent there.
+_OUTSIDE: Final = (("192.0.2.1", 9), ("2001:db8::1", 9))
+#: What a node without IPv4 takes its number from.
+_MACHINE_ID_FILES: Final = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+#: The kernel's list of IPv6 addresses, for a machine without a default route.
+_IPV6_FILE: Final = "/proc/net/if_inet6"
 #: Seeds that the line for the next node names, at most.
 _MAX_SEEDS_SHOWN: Final = 3
 
@@ -67,8 +73,8 @@ def _join(
     address = options.address or _answer(
         asks, "Address at which the other nodes reach it", _address_towards(*place), init_options.address
     )
-    if options.node_id is None and not _id_of(address):
-        raise ConfigError([f"the low 16 bits of {address} are 0, which numbers no node: add --node-id N"])
+    if options.node_id is None:
+        _check_number(address)
     joining.dial(*place).close()  # where nobody invites, no code is asked for
     code = digits_of(ask("Code that `gom invite` shows there: ") if ask else sys.stdin.readline(100))
     joined = joining.join(joining.dial(*place), name, code)
@@ -142,8 +148,8 @@ def _decide(
         ask, "Address at which the other nodes reach it", default_address(), init_options.address
     )
     node_id = options.node_id
-    if node_id is None and not _id_of(address):
-        raise ConfigError([f"the low 16 bits of {address} are 0, which numbers no node: add --node-id N"])
+    if node_id is None:
+        _check_number(address)
     if given is None and ask is not None:
         given = _answer(
             ask, "A copy of another node's key file, or new for a new cluster", "new", _key_answer
@@ -210,29 +216,78 @@ def _default_name() -> str:
     return name_from_host(socket.gethostname())
 
 
+def addresses_of(node: NewNode) -> list[str]:
+    """Return the one or two addresses of a node, that of IPv4 first."""
+    return [each.strip() for each in node.address.split(",")]
+
+
 def default_address() -> str:
-    """Return the IPv4 address that this machine uses towards others, 127.0.0.1 if it has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(_OUTSIDE)
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
+    """
+    Return the IPv4 address that this machine uses towards others, its IPv6 address without one; 127.0.0.1 if
+    it has neither.
+    """
+    for place in _OUTSIDE:
+        found = _source_towards(place)
+        if found and not is_link_local(found):
+            return found
+    return _any_ipv6() or "127.0.0.1"
+
+
+def _source_towards(place: tuple[str, int]) -> str:
+    """Return the address of this machine from which another one is reached, empty for none. Nothing is
+    sent."""
+    try:
+        for family, kind, protocol, _name, address in socket.getaddrinfo(*place, type=socket.SOCK_DGRAM):
+            with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
+                probe.connect(address)
+                own = probe.getsockname()
+                zone = f"%{socket.if_indextoname(own[3])}" if len(own) > 3 and own[3] else ""
+                return str(own[0]).partition("%")[0] + zone
+    except OSError:
+        pass  # a name that nobody knows
+    return ""
+
+
+def _any_ipv6() -> str:
+    """Return an IPv6 address of this machine by which others reach it, empty for none."""
+    found = []
+    with contextlib.suppress(OSError, ValueError), open(_IPV6_FILE, encoding="ascii") as file:
+        for line in file.read(65536).splitlines():
+            packed, *_numbers, interface = line.split()
+            address = unpack(bytes.fromhex(packed))
+            if not is_loopback(address):
+                found.append(f"{address}%{interface}" if is_link_local(address) else address)
+    return min(found, key=is_link_local, default="")
+
+
+def default_addresses(addresses: Sequence[str]) -> list[str]:
+    """Return addresses of gomd.ini with those of the default routes in the place of 0.0.0.0 and ``::``."""
+    found = []
+    for each in addresses:
+        if each in ("0.0.0.0", "", "::"):
+            each = _source_towards(_OUTSIDE[is_ipv6(each)]) or (_any_ipv6() if is_ipv6(each) else "")
+        found += [each] if each else []
+    return found or [default_address()]
 
 
 def _address_towards(host: str, port: int) -> str:
     """Return the address of this machine from which a host is reached. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((host, port))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return default_address()
+    return _source_towards((host, port)) or default_address()
 
 
-def _id_of(address: str) -> int:
-    """Return the node id that openMosix derives from an address, its low 16 bits."""
-    return int.from_bytes(socket.inet_aton(address)[2:], "big")
+def _check_number(address: str) -> None:
+    """Check that a node gets a number from its addresses. :raises ConfigError: none; it has to be given."""
+    first = address.partition(",")[0]
+    if not is_ipv6(first):
+        if not int.from_bytes(socket.inet_aton(first)[2:], "big"):
+            raise ConfigError([f"the low 16 bits of {first} are 0, which numbers no node: add --node-id N"])
+    elif not any(map(os.path.exists, _MACHINE_ID_FILES)):
+        raise ConfigError(
+            [
+                "without an IPv4 address a node has its number from its machine id, which this machine "
+                "does not have: add --node-id N"
+            ]
+        )
 
 
 def _write(config: str, key: str, secret: bytes | None, text: str) -> bool:
@@ -276,7 +331,7 @@ def _report(config: str, node: NewNode, made_key: bool, is_named: bool) -> str:
     lines = [f"wrote {config}" + (f" and {node.key}" if made_key else f", which uses {node.key}")]
     lines.append(f"start gomd here:      {_start_line(config, named)}")
     lines.append(f"see what is missing:  gom doctor{named}")
-    if node.address.startswith("127."):
+    if is_loopback(addresses_of(node)[0]):
         lines.append(
             f"the address {node.address} is this machine's alone: for a cluster, give --address one that the "
             "others reach"
@@ -302,11 +357,10 @@ def next_line(node: NewNode, named: str = "") -> str:
     key = shlex.quote(node.key)
     how = "--multicast"
     if not node.multicast:
-        known = dict.fromkeys((f"{node.address}:{PEER_PORT}", *node.seeds))
-        how = f"--seeds {','.join(list(known)[:_MAX_SEEDS_SHOWN])}"
+        known = dict.fromkeys((*(shown(each, PEER_PORT) for each in addresses_of(node)), *node.seeds))
+        how = f"--seeds {shlex.quote(','.join(list(known)[:_MAX_SEEDS_SHOWN]))}"
     page = " --page" if node.page else ""
     directory = shlex.quote(os.path.dirname(node.key))
-    return (
-        f"mkdir -p {directory} && scp -p {node.address}:{key} {key} && "
-        f"gom init --key {key} {how}{page}{named}"
-    )
+    host = addresses_of(node)[0]
+    host = shlex.quote(f"[{host}]") if is_ipv6(host) else host
+    return f"mkdir -p {directory} && scp -p {host}:{key} {key} && gom init --key {key} {how}{page}{named}"

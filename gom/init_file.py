@@ -65,7 +65,7 @@ def text_of(node: NewNode) -> str:
         f"# has every setting. After a change: `{twistd_name()} gomd --check`, then restart or reload gomd.",
         "",
         "[node]",
-        "# Its name in the cluster; its number is the low 16 bits of its address unless `id` says another.",
+        "# Its name in the cluster; its number comes from its address unless `id` says another.",
         f"name = {node.name}",
     ]
     lines += [f"id = {node.node_id}"] if node.node_id else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Final, NamedTuple
 
 from libgomd.errors import MalformedRequest
 from libgomd.node_names import ALLOWED, is_node_name
+from libgomd.wire.addresses import is_ipv6, is_link_local, is_one_host, parse_host, shown, split, zone_of
 
 USAGE: Final = """\
 usage: gom init [--name NAME] [--address ADDRESS] [--node-id N] [--key FILE]
@@ -18,13 +18,15 @@ usage: gom init [--name NAME] [--address ADDRESS] [--node-id N] [--key FILE]
        gom init --join HOST[:PORT] [OPTION ...]
 
   --name NAME        name of this node; by default that of the host
-  --address ADDRESS  IPv4 address for the other nodes to reach it at; by default that of its default route
-  --node-id N        number of this node, 1 to 65535; by default the low 16 bits of its address
+  --address ADDRESS  address for the other nodes to reach it at, IPv4, IPv6, or one of each with a comma; by
+                     default the IPv4 address of its default route, without one its IPv6 address
+  --node-id N        number of this node, 1 to 65535; by default the low 16 bits of its IPv4 address, without
+                     one a number made of its machine id
   --key FILE         the cluster's key, a copy of another node's; without it a new key begins a new cluster
   --join HOST        join the cluster of that node, where `gom invite` shows a code that is good once; the
                      key, and how the nodes find each other, come from there. The code is asked for
-  --seeds LIST       nodes to ask for the others, where multicast does not reach; none: ask nobody, which is
-                     for the first node
+  --seeds LIST       nodes to ask for the others, where multicast does not reach, IPv6 addresses in brackets;
+                     none: ask nobody, which is for the first node
   --multicast        find the other nodes of this network by multicast (the default)
   --page             serve the page for browsers of this machine at 127.0.0.1:2980
   --no-page          serve no page (the default)
@@ -77,22 +79,39 @@ def name(text: str) -> str:
 
 def address(text: str) -> str:
     """
-    Check an IPv4 address of this machine. Opens and closes a socket.
+    Check the address of this machine, or one of each family with a comma between them. Opens and closes
+    sockets.
 
+    :returns: the addresses as gomd.ini has them, that of IPv4 first.
     :raises MalformedRequest: it is none, or another machine's.
     """
+    found: dict[bool, str] = {}
+    for item in map(str.strip, text.split(",")):
+        one = _own_address(item)
+        if found.setdefault(is_ipv6(one), one) is not one:
+            raise MalformedRequest("an address is one of IPv4, one of IPv6, or one of each with a comma")
+    return ", ".join(found[ipv6] for ipv6 in sorted(found))
+
+
+def _own_address(text: str) -> str:
     try:
-        ipaddress.IPv4Address(text)
+        one = str(parse_host(text.removeprefix("[").removesuffix("]")))
     except ValueError:
-        raise MalformedRequest(f"{text[:60]!r} is no IPv4 address: write it as 10.0.0.1") from None
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((text, 0))
-        except OSError:
-            raise MalformedRequest(
-                f"{text} is no address of this machine: `ip -brief address` lists those it has"
-            ) from None
-    return text
+        wanted = "IPv6 address: write it as fd00::1" if ":" in text else "IPv4 address: write it as 10.0.0.1"
+        raise MalformedRequest(f"{text[:60]!r} is no {wanted}") from None
+    if is_link_local(one) and not zone_of(one):
+        raise MalformedRequest(f"{one} is link-local: name its interface too, such as {one}%eth0")
+    try:
+        family, kind, protocol, _name, place = socket.getaddrinfo(
+            one, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(place)
+    except OSError:
+        raise MalformedRequest(
+            f"{one} is no address of this machine: `ip -brief address` lists those it has"
+        ) from None
+    return one
 
 
 def node_id(text: str) -> int:
@@ -112,15 +131,14 @@ def seeds(text: str) -> tuple[str, ...]:
         return ()
     found: dict[str, None] = {}
     for item in filter(None, map(str.strip, text.split(","))):
-        host, colon, port = item.partition(":")
-        port = port if colon else str(PEER_PORT)
-        if not (_HOST.fullmatch(host) and _is_port(port)):
+        place = _place(item, PEER_PORT)
+        if place is None:
             raise MalformedRequest(
-                f"seeds are HOST or HOST:PORT with commas between; {item[:60]!r} is neither"
+                f"seeds are HOST, HOST:PORT or [ADDRESS]:PORT with commas between; {item[:60]!r} is neither"
             )
-        if host.replace(".", "").isdigit():
-            _check_host_address(host)
-        found[f"{host}:{port}"] = None
+        if ":" in place[0] or place[0].replace(".", "").isdigit():
+            _check_host_address(place[0])
+        found[shown(*place)] = None
     if not found:
         raise MalformedRequest(f"--seeds needs nodes, such as 10.0.0.1, or {NO_SEEDS}")
     return tuple(found)
@@ -128,24 +146,30 @@ def seeds(text: str) -> tuple[str, ...]:
 
 def join(text: str) -> tuple[str, int]:
     """Return the host and the port of an invitation. :raises MalformedRequest: it is neither."""
-    host, colon, port = text.partition(":")
-    port = port if colon else str(INVITE_PORT)
-    if not (_HOST.fullmatch(host) and _is_port(port)):
-        raise MalformedRequest(f"--join takes HOST or HOST:PORT, not {text[:60]!r}")
-    return host, int(port)
+    place = _place(text, INVITE_PORT)
+    if place is None:
+        raise MalformedRequest(f"--join takes HOST, HOST:PORT or [ADDRESS]:PORT, not {text[:60]!r}")
+    return place
 
 
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
+def _place(text: str, port: int) -> tuple[str, int] | None:
+    """Return a host and its port, None if ``text`` is neither a name nor an address."""
+    try:
+        place = split(text, port)
+    except ValueError:
+        return None
+    return place if ":" in place[0] or _HOST.fullmatch(place[0]) else None
 
 
 def _check_host_address(host: str) -> None:
     try:
-        found = ipaddress.IPv4Address(host)
+        found = parse_host(host)
     except ValueError:
         raise MalformedRequest(f"{host[:60]} is no IPv4 address: write it as 10.0.0.1") from None
-    if found.is_multicast or found.is_reserved or found.is_unspecified:
+    if not is_one_host(found):
         raise MalformedRequest(f"{host} is no address of a single node: name one that runs gomd")
+    if is_link_local(host) and not zone_of(host):
+        raise MalformedRequest(f"{host} is link-local: name its interface too, such as [{host}%eth0]")
 
 
 _VALUES: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {

@@ -16,6 +16,7 @@ from gom.relay import ask_value
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConfigError, GomdError, MalformedReply, MalformedRequest
 from libgomd.keys import read_key_file
+from libgomd.wire.addresses import shown
 from libgomd.wire.lines import Request
 from libgomd.wire.text import printable
 
@@ -26,7 +27,7 @@ USAGE: Final = f"""\
 usage: gom invite [--port PORT] [--address ADDRESS] [--minutes N] [--yes]
 
   --port PORT        where to listen while the invitation is open; {INVITE_PORT} unless said
-  --address ADDRESS  of this machine, to listen at; that of [peers] unless said
+  --address ADDRESS  of this machine, to listen at; those of [peers] unless said
   --minutes N        how long the invitation is open, at most {MAX_MINUTES}; {MINUTES} unless said
   --yes              give the key to whoever knows the code, without asking
 
@@ -90,7 +91,7 @@ def invite(
         raise MalformedRequest("somebody has to say yes: run it on a terminal, or with --yes")
     pake(b"00000000", is_joiner=False)  # what is missing is said before a code is shown
     told = json.loads(ask_value(places, token, Request("invitation")))
-    introduction, address = _introduction(told, options)
+    introduction, addresses = _introduction(told, options)
 
     def is_taken(name: str) -> bool:
         rows = json.loads("[" + ",".join(_nodes(places, token)) + "]")
@@ -98,14 +99,18 @@ def invite(
 
     code = new_code()
     try:
-        invitation = Invitation(address, options.port, digits_of(code), str(told["name"]), is_taken)
+        invitation = Invitation(addresses, options.port, digits_of(code), str(told["name"]), is_taken)
     except OSError as error:
         raise ConfigError(
-            [f"cannot listen at {address}:{options.port} ({error.strerror}): choose another --port"]
+            [
+                f"cannot listen at {shown(addresses[0], options.port)} ({error.strerror}): "
+                "choose another --port"
+            ]
         ) from error
     with invitation:
-        port = "" if invitation.port == INVITE_PORT else f":{invitation.port}"
-        _say(f"on the new node, as root:  gom init --join {address}{port}")
+        usual = invitation.port == INVITE_PORT
+        places_here = " or ".join(each if usual else shown(each, invitation.port) for each in addresses)
+        _say(f"on the new node, as root:  gom init --join {places_here}")
         _say(f"its code:  {code}    good once, for {options.minutes} minutes; Ctrl-C ends the invitation")
         _tell(places, token, "open")
         return _wait(invitation, options, introduction, places, token, ask)
@@ -163,27 +168,31 @@ def _decide(
     return 0
 
 
-def _introduction(told: dict[str, Any], options: InviteOptions) -> tuple[Introduction, str]:
-    """Return what a new node is given, and the address to listen at."""
+def _introduction(told: dict[str, Any], options: InviteOptions) -> tuple[Introduction, list[str]]:
+    """Return what a new node is given, and the addresses to listen at."""
     engines = str(told.get("engine")).split(",")
     if "map" in engines:
         raise ConfigError(["nodes of engine map stand in a list: add the new one there, and copy the key"])
     if not {"heartbeat", "swim", "serf"}.issuperset(engines):
         raise MalformedReply(f"the daemon has the engine {engines[0]}, which this gom does not know")
     try:
-        address, port, key = str(told["address"]), int(told["port"]), str(told["key_file"])
+        addresses = [str(each) for each in told.get("addresses") or [told["address"]]]
+        port, key = int(told["port"]), str(told["key_file"])
         seeds = [str(seed) for seed in told["seeds"]]
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedReply("the daemon did not say what a new node must be told") from error
-    if address in ("0.0.0.0", ""):  # the address of its default route
-        from gom.init import default_address
+    if any(each in ("0.0.0.0", "", "::") for each in addresses):
+        from gom.init import default_addresses
 
-        address = default_address()
+        addresses = default_addresses(addresses)
     multicast = bool(told.get("multicast"))
-    known = dict.fromkeys(([] if multicast and port == 5428 else [f"{address}:{port}"]) + seeds)
+    own = [] if multicast and port == 5428 else [shown(each, port) for each in addresses]
+    known = dict.fromkeys(own + seeds)
     for seed in known:
         init_options.seeds(seed)  # as the new node checks it, to which the key has been given by then
-    return Introduction(read_key_file(key), tuple(known), multicast), options.address or address
+    return Introduction(read_key_file(key), tuple(known), multicast), (
+        [each.strip() for each in options.address.split(",")] if options.address else addresses
+    )
 
 
 def _nodes(places: Sequence[Endpoint], token: str) -> Sequence[str]:

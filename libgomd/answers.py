@@ -6,6 +6,7 @@ from typing import Final
 
 from libgomd.errors import MalformedReply, error_for
 from libgomd.model import Node
+from libgomd.wire.addresses import split
 from libgomd.wire.messages import Answer, Summary
 
 #: Default UDP port of the peer protocol.
@@ -14,14 +15,11 @@ PORT: Final = 5428
 
 def parse_address(node: str | tuple[str, int]) -> tuple[str, int]:
     """
-    Return host and port of ``node``: ``HOST``, ``HOST:PORT`` or a pair. The host is an IPv4 address.
+    Return host and port of ``node``: ``HOST``, ``HOST:PORT``, ``[ADDRESS]:PORT`` for IPv6, or a pair.
 
     :raises ValueError: it is none of these.
     """
-    if isinstance(node, tuple):
-        return node
-    host, colon, port = node.partition(":")
-    return host, int(port) if colon else PORT
+    return node if isinstance(node, tuple) else split(node, PORT)
 
 
 def value_in(answer: Answer | Summary) -> bytes:

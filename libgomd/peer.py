@@ -15,7 +15,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -26,6 +27,7 @@ from libgomd.errors import MalformedDatagram
 from libgomd.model import Node
 from libgomd.questions import Asker
 from libgomd.wallclock import Wall, wall_clock
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.datagrams import Sealer, open_sealed
 from libgomd.wire.messages import MAX_PACKET, Answer, ClockWarning, Question, Summary
 from libgomd.wire.sealing import KeyRing
@@ -56,21 +58,19 @@ class Peer(DatagramProtocol):
         self._sealer = Sealer(keys, 0, instance, random)
         self._asker = Asker(reactor, self._send, random)
         self._port: IListeningPort | None = None
+        self._ipv6: _Ipv6 | None = None
 
     def open(self) -> None:
-        """Open a free UDP port."""
+        """Open a free UDP port. One of IPv6 is opened when the first IPv6 address is asked."""
         self._port = self._reactor.listenUDP(0, self, maxPacketSize=MAX_PACKET + 1)
 
     def close(self) -> Deferred[None]:
         """Fail pending questions and close the port. The Deferred fires when it is closed."""
         self._asker.stop()
-        port, self._port = self._port, None
-        closed = port.stopListening() if port is not None else None
-        if isinstance(closed, Deferred):
-            return closed
-        done: Deferred[None] = Deferred()
-        done.callback(None)
-        return done
+        ports = [self._port, self._ipv6.port if self._ipv6 is not None else None]
+        self._port = self._ipv6 = None
+        closed = [maybeDeferred(port.stopListening) for port in ports if port is not None]
+        return gatherResults(closed).addCallback(lambda _results: None)
 
     def get_cur_node(self, node: str | tuple[str, int], pid: int) -> Deferred[int]:
         """
@@ -102,8 +102,22 @@ class Peer(DatagramProtocol):
         return self._asker.ask(parse_address(node), Question(0)).addCallback(node_in)
 
     def _send(self, question: Question, address: tuple[str, int]) -> None:
-        assert self.transport is not None
-        self.transport.write(self._sealer.seal(question, int(self._wall() * 1000)), address)
+        packet = self._sealer.seal(question, int(self._wall() * 1000))
+        if not is_ipv6(address[0]):
+            assert self.transport is not None
+            self.transport.write(packet, address)
+            return
+        if self._ipv6 is None:
+            self._ipv6 = _Ipv6(self)
+            try:
+                self._ipv6.port = self._reactor.listenUDP(
+                    0, self._ipv6, interface="::", maxPacketSize=MAX_PACKET + 1
+                )
+            except CannotListenError as error:
+                self._ipv6 = None
+                raise OSError(error.socketError) from error
+        assert self._ipv6.transport is not None
+        self._ipv6.transport.write(packet, address)
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """Process an answer or a clock warning; drop anything else."""
@@ -120,6 +134,22 @@ class Peer(DatagramProtocol):
 
     def connectionRefused(self) -> None:
         """Do nothing: the timeout of the question reports it."""
+
+
+class _Ipv6(DatagramProtocol):
+    """The port for nodes with an IPv6 address. :ivar port: what listens, None before it does."""
+
+    noisy = False
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self.port: IListeningPort | None = None
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        self._peer.datagramReceived(datagram, addr)
+
+    def connectionRefused(self) -> None:
+        self._peer.connectionRefused()
 
 
 def open_peer(reactor: Any, key_files: str | Sequence[str] = ()) -> Peer:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from libgomd.errors import TimedOut, TooMany
-from libgomd.wire.addresses import shown
+from libgomd.wire.addresses import shown, without_zone
 from libgomd.wire.messages import MAX_NUMBER, Answer, ClockWarning, Question, Summary
 
 Address = tuple[str, int]
@@ -84,7 +84,11 @@ class Asker:
 
         :param skew: seconds by which its clock is ahead of ours.
         """
-        for pending in [each for each in self._pending.values() if each.address[0] == address[0]]:
+        for pending in [
+            each
+            for each in self._pending.values()
+            if without_zone(each.address[0]) == without_zone(address[0])
+        ]:
             self._fail(
                 pending,
                 f"node {warning.name} drops what we ask: its clock and ours are {abs(skew):.0f} s apart",

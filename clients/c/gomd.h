@@ -320,7 +320,10 @@ int gomd_get_cur_node(gomd_t *g, gomd_node_t node, pid_t pid);
  * daemon. GOMD_E_USAGE: it cannot be used, or the library was built without libsodium.
  */
 int gomd_use_key(gomd_t *g, const char *key_file);
-/* Where a node is asked: HOST or HOST:PORT, for a port other than 5428, and for a handle without a connection. */
+/*
+ * Where a node is asked: HOST or HOST:PORT, an IPv6 address with a port as [HOST]:PORT; for a port other than 5428, and for a
+ * handle without a connection.
+ */
 int gomd_set_address(gomd_t *g, gomd_node_t node, const char *address);
 /*
  * The same sealed question without blocking, one at a time: begin, poll the descriptor for input for at most as many milliseconds

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@
 struct address {
     gomd_node_t node;
     int64_t until; /* -1: the program said it */
-    struct sockaddr_in at;
+    struct sockaddr_in6 at;
 };
 
 /* One question that waits for its answer. */
@@ -33,7 +34,7 @@ struct pending {
     gomd_node_t node;
     uint64_t request_id;
     char path[40];
-    struct sockaddr_in at;
+    struct sockaddr_in6 at;
     int tries;
     int64_t try_until, until;
 };
@@ -96,17 +97,62 @@ int gomd_use_key(gomd_t *g, const char *key_file) {
     return good ? GOMD_OK : fail(g, GOMD_E_USAGE, "key file %.200s: %s", key_file, why);
 }
 
-static int parse_address(const char *text, struct sockaddr_in *at) {
-    char host[64];
-    const char *colon = strchr(text, ':');
-    size_t length = colon ? (size_t)(colon - text) : strlen(text), digits = colon ? strlen(colon + 1) : 1;
+/* HOST, HOST:PORT or [HOST]:PORT; an IPv4 address is kept in the form of IPv6. */
+static int parse_address(const char *text, struct sockaddr_in6 *at) {
+    char host[80] = "";
+    const char *end = *text == '[' ? strchr(text, ']') : NULL, *last = strrchr(text, ':'), *colon;
+    if (*text == '[') {
+        if (!end || (end[1] && end[1] != ':')) return 0;
+        colon = end[1] ? end + 1 : NULL;
+        text++;
+    } else {
+        colon = last && last == strchr(text, ':') ? last : NULL; /* several: an IPv6 address without a port */
+        end = colon ? colon : text + strlen(text);
+    }
+    size_t length = (size_t)(end - text), digits = colon ? strlen(colon + 1) : 1;
     long port = colon ? atol(colon + 1) : DEFAULT_PORT;
-    if (length >= sizeof host || digits < 1 || digits > 5 || port < 1 || port > 65535) return 0;
+    if (digits < 1 || digits > 5 || port < 1 || port > 65535) return 0;
     if (colon && strspn(colon + 1, "0123456789") != digits) return 0;
+    struct in_addr ipv4;
+    if (length < 1 || length >= sizeof host - 8) return 0;
     memcpy(host, text, length);
     host[length] = 0;
-    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    return inet_pton(AF_INET, host, &at->sin_addr) == 1;
+    *at = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    if (inet_pton(AF_INET, host, &ipv4) == 1) {
+        at->sin6_addr.s6_addr[10] = at->sin6_addr.s6_addr[11] = 0xff;
+        memcpy(&at->sin6_addr.s6_addr[12], &ipv4, sizeof ipv4);
+        return 1;
+    }
+    char *zone = strchr(host, '%');
+    if (zone) {
+        *zone++ = 0;
+        at->sin6_scope_id = if_nametoindex(zone);
+        if (!at->sin6_scope_id) return 0;
+    }
+    return inet_pton(AF_INET6, host, &at->sin6_addr) == 1;
+}
+
+/* A connected socket, -1 for none; IPv4 addresses have one of their own, for kernels without IPv6. */
+static int socket_to(const struct sockaddr_in6 *at) {
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = at->sin6_port};
+    int mapped = IN6_IS_ADDR_V4MAPPED(&at->sin6_addr);
+    memcpy(&ipv4.sin_addr, &at->sin6_addr.s6_addr[12], sizeof ipv4.sin_addr);
+    int fd = socket(mapped ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    int error = mapped ? connect(fd, (const struct sockaddr *)&ipv4, sizeof ipv4) : connect(fd, (const struct sockaddr *)at, sizeof *at);
+    if (error == 0) return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* An address with its port, as people write it. */
+static void show_address(const struct sockaddr_in6 *at, char *text, size_t room) {
+    char host[INET6_ADDRSTRLEN];
+    int mapped = IN6_IS_ADDR_V4MAPPED(&at->sin6_addr);
+    inet_ntop(mapped ? AF_INET : AF_INET6, mapped ? (const void *)&at->sin6_addr.s6_addr[12] : &at->sin6_addr, host, sizeof host);
+    snprintf(text, room, mapped ? "%s:%d" : "[%s]:%d", host, ntohs(at->sin6_port));
 }
 
 /* The entry of a node, a new one if it has none; NULL without memory. */
@@ -122,9 +168,9 @@ static struct address *entry_of(struct questions *q, gomd_node_t node) {
 }
 
 int gomd_set_address(gomd_t *g, gomd_node_t node, const char *address) {
-    struct sockaddr_in at;
+    struct sockaddr_in6 at;
     if (node < 1 || node > 65535) return fail(g, GOMD_E_USAGE, "the id of a node is 1 to 65535");
-    if (!address || !parse_address(address, &at)) return fail(g, GOMD_E_USAGE, "an address is HOST or HOST:PORT, and HOST that of IPv4");
+    if (!address || !parse_address(address, &at)) return fail(g, GOMD_E_USAGE, "an address is HOST, HOST:PORT or [HOST]:PORT, and HOST that of IPv4 or IPv6");
     struct questions *q = questions_of(g);
     struct address *entry = q ? entry_of(q, node) : NULL;
     if (!entry) return fail(g, GOMD_E_MEMORY, "out of memory for the address");
@@ -134,7 +180,7 @@ int gomd_set_address(gomd_t *g, gomd_node_t node, const char *address) {
 }
 
 /* The address of a node: said by the program, or by the daemon not long ago. */
-static int find_address(gomd_t *g, gomd_node_t node, struct sockaddr_in *at) {
+static int find_address(gomd_t *g, gomd_node_t node, struct sockaddr_in6 *at) {
     char number[16];
     gomd_rows_t *rows;
     struct address *entry = entry_of(g->questions, node);
@@ -192,7 +238,7 @@ static int end_question(gomd_t *g, int result) {
 }
 
 int gomd_cur_node_begin(gomd_t *g, gomd_node_t node, pid_t pid) {
-    struct sockaddr_in at;
+    struct sockaddr_in6 at;
     struct questions *q = g->questions;
     if (node < 1 || node > 65535) return fail(g, GOMD_E_USAGE, "the id of a node is 1 to 65535");
     if (pid < 1) return fail(g, GOMD_E_USAGE, "the id of a process is 1 or more");
@@ -200,9 +246,8 @@ int gomd_cur_node_begin(gomd_t *g, gomd_node_t node, pid_t pid) {
     if (q->pending.fd >= 0) end_question(g, 0);
     int error = find_address(g, node, &at);
     if (error != GOMD_OK) return error;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&at, sizeof at) != 0) {
-        if (fd >= 0) close(fd);
+    int fd = socket_to(&at);
+    if (fd < 0) {
         return fail(g, -502, "node %d cannot be asked (%s)", node, strerror(errno));
     }
     q->pending = (struct pending){.fd = fd, .node = node, .request_id = random_number(53), .at = at, .until = now_ms() + g->timeout_ms};
@@ -223,7 +268,7 @@ int gomd_cur_node_due(const gomd_t *g) {
 
 int gomd_cur_node_step(gomd_t *g) {
     unsigned char packet[MAX_PACKET_BYTES + 1], body[MAX_PACKET_BYTES];
-    char host[INET_ADDRSTRLEN];
+    char where[INET6_ADDRSTRLEN + 10];
     struct answer answer;
     if (gomd_cur_node_fd(g) < 0) return fail(g, GOMD_E_USAGE, "nothing was asked: gomd_cur_node_begin asks");
     struct pending *p = &g->questions->pending;
@@ -240,8 +285,8 @@ int gomd_cur_node_step(gomd_t *g) {
         send_question(g->questions);
         return 0;
     }
-    inet_ntop(AF_INET, &p->at.sin_addr, host, sizeof host);
-    return end_question(g, fail(g, GOMD_E_TIMEOUT, "no answer from %s:%d after %d tries: is it up, with our key?", host, ntohs(p->at.sin_port), p->tries));
+    show_address(&p->at, where, sizeof where);
+    return end_question(g, fail(g, GOMD_E_TIMEOUT, "no answer from %s after %d tries: is it up, with our key?", where, p->tries));
 }
 
 static int ask_sealed(gomd_t *g, gomd_node_t node, pid_t pid) {

@@ -10,6 +10,7 @@ from typing import Any
 
 from gom.join.protocol import MAX_MESSAGE, line_of, message_of
 from libgomd.errors import ConnectionLost, MalformedReply, TimedOut
+from libgomd.wire.addresses import unmapped, without_zone
 
 
 class Channel:
@@ -23,8 +24,11 @@ class Channel:
         self._socket = connected
         self._deadline = time.monotonic() + limit
         self._rest = b""
-        self.here = str(connected.getsockname()[0])
-        self.there = str(connected.getpeername()[0])
+        # Zones are names of this machine's own, and mean nothing to the other end.
+        self.here, self.there = (
+            without_zone(unmapped(str(place[0])))
+            for place in (connected.getsockname(), connected.getpeername())
+        )
 
     def extend(self, seconds: float) -> None:
         """Begin a new deadline."""

@@ -7,7 +7,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from gom.join.channel import Channel
@@ -57,14 +57,16 @@ class Invitation:
     :raises OSError: the address cannot be listened at.
     """
 
-    def __init__(self, address: str, port: int, code: bytes, name: str, taken: Callable[[str], bool]) -> None:
+    def __init__(
+        self, addresses: Sequence[str], port: int, code: bytes, name: str, taken: Callable[[str], bool]
+    ) -> None:  # fmt: skip
         self._code, self._name, self._taken = code, name, taken
         self._found: queue.SimpleQueue[Proven | Wrong | Noticed] = queue.SimpleQueue()
         self._callers = threading.BoundedSemaphore(_MAX_CALLERS)
         self._lock = threading.Lock()
         self._wrong = 0
         self._is_closed = False
-        self._listener = socket.create_server((address, port))
+        self._listener = _listen_at(addresses, port)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -170,3 +172,14 @@ def give(proven: Proven, introduction: Introduction) -> None:
     if bytes_in(told, "done") != exchange.done:
         raise MalformedReply("the new node did not say that it has written its key")
     channel.close()
+
+
+def _listen_at(addresses: Sequence[str], port: int) -> socket.socket:
+    """Return a socket at one address; with two of them at all, as one socket has one. :raises OSError: it
+    cannot."""
+    if len(addresses) > 1:
+        return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    family, _kind, _protocol, _name, place = socket.getaddrinfo(
+        addresses[0], port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+    )[0]
+    return socket.create_server(place, family=family)

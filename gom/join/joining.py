@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from gom.join.channel import Channel
 from gom.join.protocol import VERSION, Exchange, Introduction, bytes_in, text_in
 from libgomd.errors import ConfigError, ConnectionLost
+from libgomd.wire.addresses import shown
 
 #: Seconds to connect, and for each answer but the last.
 _LIMIT: Final = 20.0
@@ -35,7 +36,10 @@ def dial(host: str, port: int) -> Channel:
         return Channel(socket.create_connection((host, port), _LIMIT), _LIMIT)
     except OSError as error:
         raise ConfigError(
-            [f"no invitation is open at {host}:{port} ({error.strerror or error}): say `gom invite` there"]
+            [
+                f"no invitation is open at {shown(host, port)} ({error.strerror or error}): "
+                "say `gom invite` there"
+            ]
         ) from error
 
 

@@ -124,7 +124,7 @@ def _whois(gomd: Client, key: str) -> Answer:
         return f"This is openMosix #{gomd.node().id}", DONE
     if key.isascii() and key.isdigit():
         return find_node(gomd, key).address, DONE
-    by_address = next((node for node in gomd.nodes() if node.address == key), None)
+    by_address = next((node for node in gomd.nodes() if key in node.hosts), None)
     found = by_address or find_node(gomd, key)
     return f"{printable(key)} is openMosix #{found.id}", DONE
 

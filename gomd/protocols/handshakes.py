@@ -4,8 +4,8 @@ Limits the connections to the peers' stream port that have not finished their TL
 Before the handshake anybody can connect; after it there are only daemons with the cluster's key. Connections
 before the handshake therefore have limits of their own, so that a daemon gets through however many
 connections others open. A new connection is always accepted. If there are too many, one is closed in its
-place: the oldest one without a client hello, of the address with the most connections. A daemon sends its
-hello within milliseconds.
+place: the oldest one without a client hello, of the address (of IPv6 the /64) with the most connections. A
+daemon sends its hello within milliseconds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from libgomd.model import Counter
+from libgomd.wire.addresses import network_of
 
 #: Largest number of connections before their handshake, from all addresses and from one.
 MAX_HANDSHAKES: Final = 256
@@ -70,7 +71,18 @@ class Handshakes(Factory):
         if len(own) >= MAX_HANDSHAKES_PER_ADDRESS:
             self._displace(own)
         elif self._count >= MAX_HANDSHAKES:
-            self._displace(max(self._waiting.values(), key=len))
+            self._displace(self._largest_network())
+
+    def _largest_network(self) -> list[Handshake]:
+        """
+        Return the connections of the IPv4 address, or the /64 of IPv6, that has the most.
+
+        Whoever has one IPv6 address has all of its /64, and could have one connection from each.
+        """
+        networks: dict[str, list[Handshake]] = {}
+        for host, waiting in self._waiting.items():
+            networks.setdefault(network_of(host), []).extend(waiting)
+        return max(networks.values(), key=len)
 
     def _displace(self, waiting: list[Handshake]) -> None:
         """Close one of ``waiting``: the oldest one without a hello, else the oldest."""

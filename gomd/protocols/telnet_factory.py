@@ -24,6 +24,7 @@ from gomd.verbs.replies import Replying
 from libgomd.errors import TimedOut, TooMany
 from libgomd.model import Caller, Counter, Role
 from libgomd.version import VERSION
+from libgomd.wire.addresses import unmapped
 from libgomd.wire.lines import parse_request
 
 #: Seconds that the look-up of a user name may take; after them the caller is called by its uid.
@@ -87,7 +88,7 @@ class TelnetFactory(Factory):
         host = getattr(addr, "host", None)
         session = None
         if host is not None:
-            via = f"tcp {host}:{getattr(addr, 'port', 0)}"
+            via = f"tcp {unmapped(host)}:{getattr(addr, 'port', 0)}"
             session = Session(Caller(self.limits.anonymous, "", None, via))
         line = TelnetLine(self, session)
         line.factory = self

@@ -125,8 +125,12 @@ class OwnAddress:
 
 
 def trouble_of(own: Sequence[OwnAddress]) -> str:
-    """Return what is wrong with the addresses of this node, a clause; empty for nothing."""
-    return " and ".join(each.trouble for each in own if each.trouble)
+    """Return why other nodes cannot reach this one at one or any of its addresses, a clause; empty for
+    nothing."""
+    troubled = [each for each in own if each.trouble]
+    if len(troubled) == len(own):
+        return " and ".join(each.trouble for each in troubled)
+    return "".join(f"by {'IPv6' if is_ipv6(each.address) else 'IPv4'}, {each.trouble}" for each in troubled)
 
 
 def _best(interfaces: Sequence[InterfaceAddress], address: str) -> InterfaceAddress | None:

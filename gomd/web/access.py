@@ -22,6 +22,7 @@ from gomd.web.limits import TOKEN_CACHE
 from gomd.web.sessions import Sessions, WebSession
 from libgomd.errors import NeedsAuth, NotAllowed, TooMany
 from libgomd.model import Caller, Role
+from libgomd.wire.addresses import unmapped
 
 #: The header with the key of a session.
 KEY_HEADER: Final = "x-gomd-session"
@@ -111,7 +112,7 @@ class Access:
     def via(self, request: WebRequest) -> str:
         """Return how the caller is connected, as `Caller.via`."""
         host = getattr(request.client, "host", None)
-        return "unix http" if host is None else f"tcp {host}:{request.client.port}"
+        return "unix http" if host is None else f"tcp {unmapped(host)}:{request.client.port}"
 
     def anonymous(self, request: WebRequest) -> Caller:
         """Return the caller of a request without a token."""

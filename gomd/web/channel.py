@@ -26,6 +26,7 @@ from gomd.web.limits import (
     REQUEST_TIMEOUT,
 )
 from libgomd.tcp import send_without_delay
+from libgomd.wire.addresses import network_of
 
 if TYPE_CHECKING:
     from gomd.web.site import WebSite
@@ -156,7 +157,7 @@ class WebChannel(HTTPChannel):
         """Wait for a request, at most `REQUEST_TIMEOUT`."""
         super().connectionMade()
         send_without_delay(self.transport)
-        self.host = str(getattr(self.getPeer(), "host", "unix"))
+        self.host = network_of(str(getattr(self.getPeer(), "host", "unix")))
         self._wait(REQUEST_TIMEOUT)
         self.site.entered(self)
 

@@ -17,7 +17,7 @@ class Connection(Protocol):
     """
     One connection.
 
-    :ivar host: the address of its client. :ivar busy: whether a request is being answered.
+    :ivar host: the address of its client, of IPv6 the /64. :ivar busy: whether a request is being answered.
     :ivar known: whether its caller has signed in.
     """
 

@@ -83,6 +83,7 @@ def unmapped(host: str) -> str:
         return host
 
 
+@lru_cache(maxsize=4096)
 def network_of(host: str) -> str:
     """
     Return what limits count as one caller: an IPv4 address, or the /64 of an IPv6 address.

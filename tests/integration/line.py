@@ -32,7 +32,8 @@ class Line:
     """One connection."""
 
     def __init__(self, address: tuple[str, int] | str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        ip = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else ip)
         self._socket.settimeout(PATIENCE)
         self._socket.connect(address)
         self._file = self._socket.makefile("rb")

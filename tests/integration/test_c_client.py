@@ -235,6 +235,30 @@ def test_where_by_a_sealed_question(build: Path, tmp_path: Path) -> None:
         assert {len(packet) for packet in packets} <= {256, 257}
 
 
+def test_a_sealed_question_over_ipv6(build: Path, tmp_path: Path) -> None:
+    """An address of IPv6 has brackets when its port follows; one without an answer is shown so."""
+    port = free_port()
+    options = ("--node-id", "1", "--peers", f"[::1]:{port}")
+    with Daemon(tmp_path / "gomd", *options) as home:
+        key, pid = f"key {home.state / 'key'}", home.process.pid
+        said = calls(
+            build,
+            home.unix,
+            key,
+            f"address 1 [::1]:{port}",
+            f"where 1 {pid}",
+            "address 1 [::1]5",
+            "address 1 ::1",
+        )
+        if said[1] != "key = 0":
+            pytest.skip("this library was built without libsodium")
+        assert said[2:4] == ["address = 0", "where = 1"]
+        assert said[4].startswith("address = -1 ")
+        assert said[5] == "address = 0"
+        dead = calls(build, home.unix, key, f"address 1 [::1]:{free_port()}", f"where 1 {pid}")[3]
+        assert dead.startswith("where = -4 no answer from [::1]:")
+
+
 @pytest.mark.parametrize(
     "endpoint",
     [

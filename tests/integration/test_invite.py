@@ -64,11 +64,13 @@ class Inviting:
         self.process.communicate()
 
 
-def join(home: Path, port: int, code: str, name: str = "beta") -> subprocess.CompletedProcess[str]:
+def join(
+    home: Path, port: int, code: str, name: str = "beta", host: str = "127.0.0.1"
+) -> subprocess.CompletedProcess[str]:
     """Run `gom init --join`, the code on its standard input."""
     home.mkdir(exist_ok=True)
     return subprocess.run(
-        [*GOM, "init", "--join", f"127.0.0.1:{port}", "--name", name, "--config", str(home / "gomd.ini"),
+        [*GOM, "init", "--join", f"{host}:{port}", "--name", name, "--config", str(home / "gomd.ini"),
          "--state-dir", str(home / "state"), "--yes"],
         input=f"{code}\n", capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
@@ -95,6 +97,15 @@ def test_a_node_joins_by_code(alpha: Daemon, tmp_path: Path) -> None:
     with Daemon(tmp_path / "gomd", "--config", str(beta), "--node-id", "2"), alpha.connect() as line:
         until(lambda: "beta" in " ".join(line.ask("nodes").block or ()))
     alpha.wait_for(r"the cluster's key was given to beta \(127\.0\.0\.1\)")
+
+
+def test_a_node_joins_over_ipv6(alpha: Daemon, tmp_path: Path) -> None:
+    """The address that its gomd.ini gets is that from which it has called."""
+    inviting = Inviting(alpha, "--address", "::1")
+    done = join(tmp_path / "beta", inviting.port, inviting.code, host="[::1]")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert inviting.ended()[0] == 0
+    assert "\naddress = ::1\n" in (tmp_path / "beta" / "gomd.ini").read_text()
 
 
 def test_three_wrong_codes_end_it(alpha: Daemon, tmp_path: Path) -> None:
@@ -188,7 +199,7 @@ def test_what_an_inviter_says_is_no_text_of_gomd_ini(
     tmp_path: Path, seeds: tuple[str, ...], written: str
 ) -> None:
     """Seeds are written as they are understood; where one is none, nothing is written."""
-    with Invitation("127.0.0.1", 0, b"12345678", "mallory", lambda _name: False) as invitation:
+    with Invitation(["127.0.0.1"], 0, b"12345678", "mallory", lambda _name: False) as invitation:
 
         def serve() -> None:
             for caller in invitation.callers(PATIENCE):

@@ -80,6 +80,33 @@ def test_the_page_and_the_monitor_work(jar: Path, daemon: Daemon, tmp_path: Path
     assert done.stdout.count("alpha") == 2
 
 
+SEALED = """
+import gomd.*;
+import java.nio.file.Path;
+import java.time.Duration;
+public class Ask {
+    public static void main(String[] words) throws Exception {
+        for (String host : new String[] {"::1", "localhost"}) {
+            try (Sealed peer = Sealed.open(Path.of(words[0]), host, Integer.parseInt(words[1]),
+            Duration.ofSeconds(5))) {
+                System.out.println(peer.getCurNode(Long.parseLong(words[2])));
+            }
+        }
+    }
+}
+"""
+
+
+def test_sealed_questions_over_ipv6(jar: Path, tmp_path: Path) -> None:
+    """At an address of IPv6, and at a name whose addresses are asked in turn."""
+    source = tmp_path / "Ask.java"
+    source.write_text(SEALED)
+    with Daemon(tmp_path / "gomd", "--node-id", "1", "--set", "peers.address=127.0.0.1,::1") as running:
+        port = running.wait_for(r"PeerProtocol starting on (\d+)")[1]
+        done = java(jar, source, str(running.state / "key"), port, str(running.process.pid), daemon=running)
+    assert done.stdout == "1\n1\n", done.stderr
+
+
 RESTART = """
 import gomd.*;
 public class Restart {

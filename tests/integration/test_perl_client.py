@@ -97,6 +97,19 @@ def test_sealed_questions_are_answered(daemon: Daemon) -> None:
     assert done.stdout == "Gomd::Error::TimedOut\n"
 
 
+def test_sealed_questions_over_ipv6(tmp_path: Path) -> None:
+    """An address of IPv6, with brackets or without, and a name that may have both."""
+    with Daemon(tmp_path / "gomd", "--node-id", "1", "--set", "peers.address=127.0.0.1,::1") as running:
+        port = running.wait_for(r"PeerProtocol starting on (\d+)")[1]
+        ask = (
+            "use Gomd::Sealed; for my $host ('::1', '[::1]', 'localhost') {"
+            f"my $d = Gomd::Sealed->new(key_file => '{running.state}/key', address => $host, port => {port});"
+            "say $d->get_cur_node($$) }"
+        )
+        done = perl(ask, running.unix)
+        assert done.stdout == "1\n1\n1\n", done.stderr
+
+
 def test_a_job_goes_on_through_a_restart(tmp_path: Path) -> None:
     """The daemon is killed in mid-run and started again: the output is whole."""
     with Daemon(tmp_path / "gomd", "--node-id", "1", "--name", "alpha") as daemon:

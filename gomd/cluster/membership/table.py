@@ -94,11 +94,13 @@ class Members:
         member.second, member.second_at = second, now
 
     def swap_addresses(self, member: Member, now: float) -> None:
-        """Use the second place of a member, from which it was just heard, before the other one."""
+        """
+        Use the second place of a member, from which it was just heard. The other one has to be heard anew.
+        """
         assert member.second is not None
         self._ring = None
         member.address, member.second = member.second, member.address
-        member.second_at, member.heard_at = member.heard_at, now
+        member.second_at, member.heard_at = NEVER, now
 
     def id_of_namesake(self, name: str) -> int:
         """Return the id of a member that is up and has this name, 0 if there is none."""

@@ -44,7 +44,7 @@ def test_hosts_of_every_kind() -> None:
             == f"it is reached at {ipv6(fourth)}: {ipv4(fourth)} is silent"
         )
         assert ask(second, "@4 load").code == 200
-        assert "its address 10.77.0.4 is on no interface" in ask(fourth, "node").text
+        assert "reach it, by IPv4, its address 10.77.0.4 is on no interface" in ask(fourth, "node").text
         see([first], frozenset({1, 2}))
         assert events(second, 4, "down") == []
 

@@ -35,6 +35,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Message, Address | None]] = []
+        self.everywhere: list[bool] = []
         self.renumbered = 0
 
     def renumber(self) -> None:
@@ -45,16 +46,19 @@ class Wire:
 
     def multicast(self, message: Message, everywhere: bool = True) -> None:
         self.sent.append((message, None))
+        self.everywhere.append(everywhere)
 
 
 class Alone:
     """One engine whose peers are played by the test."""
 
-    def __init__(self, number: int = 1, **changes: object) -> None:
+    def __init__(self, number: int = 1, addresses: tuple[str, ...] = (), **changes: object) -> None:
         self.clock = HeapClock()
         self.wire = Wire()
         self.events = Events()
-        me = Node(number, f"node{number}", address_of(number), Status.CONFIGURED | Status.UP)
+        address, both = (addresses or (address_of(number),))[0], addresses if len(addresses) > 1 else ()
+        status = Status.CONFIGURED | Status.UP
+        me = Node(number, f"node{number}", address, status, addresses=both)
         self.engine = HeartbeatEngine(
             lambda: me, int(self.clock.seconds() * 1000), self.wire, self.clock,  # type: ignore[arg-type]
             Random(1), self.events, Settings(**changes), self.clock.seconds,  # type: ignore[arg-type]

@@ -121,6 +121,20 @@ def test_a_node_that_does_not_see_another_one() -> None:
     assert "does not see c" in found.finding.text
 
 
+def test_nodes_without_a_family_in_common() -> None:
+    """No firewall keeps an IPv4-only and an IPv6-only node apart."""
+    rows = [
+        node(1, "a") | {"addresses": ["10.0.0.1", "fd00::1"]},
+        node(2, "b"),
+        node(3, "c") | {"address": "fd00::3"},
+    ]
+    seen = [{**row, "from": number} for number in (1, 2, 3) for row in rows if {number, row["id"]} != {2, 3}]
+    found = [each for each in judge(healthy(nodes=rows, seen=seen)) if each.finding.state is not GOOD]
+    assert [(each.node, each.finding.check) for each in found] == [(2, "addresses"), (3, "addresses")]
+    assert "it has IPv4 only and c IPv6 only" in found[0].finding.text
+    assert "[peers] address" in found[0].finding.mend
+
+
 def test_the_worst_comes_first_and_nothing_drives_the_terminal() -> None:
     """What is good is left out, and counted."""
     rows = [

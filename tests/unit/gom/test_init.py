@@ -12,7 +12,7 @@ import pytest
 from gom.command import main
 from gom.init import init, next_line
 from gom.init_file import NewNode
-from gom.init_options import InitOptions, parse, seeds
+from gom.init_options import InitOptions, address, join, parse, seeds
 from gomd.config import Config, Environment, load
 from gomd.tap.checking import mistakes_in_files
 from libgomd.errors import ConfigError, MalformedRequest
@@ -280,3 +280,33 @@ def test_seeds() -> None:
     assert seeds("none") == ()
     with pytest.raises(MalformedRequest):
         seeds("fe80::1")
+
+
+def test_ipv6_seeds_and_invitations() -> None:
+    """An address has brackets when its port follows, and its interface when it is link-local."""
+    assert seeds("fd00::1, [fd00::2]:77, [fe80::1%eth0], 10.0.0.1") == (
+        "[fd00::1]:5428", "[fd00::2]:77", "[fe80::1%eth0]:5428", "10.0.0.1:5428",
+    )  # fmt: skip
+    for wrong in ("[fd00::1", "fe80::1", "[::]:5428", "ff15::1", "[alpha]:5", "fd00::1::2", "fd00::1%eth0"):
+        with pytest.raises(MalformedRequest):
+            seeds(wrong)
+    assert join("fd00::1") == ("fd00::1", 5430)
+    assert join("[fd00::1]:99") == ("fd00::1", 99)
+    assert join("alpha:99") == ("alpha", 99)
+    for wrong in ("[fd00::1", "alpha:", ":5", "a b"):
+        with pytest.raises(MalformedRequest):
+            join(wrong)
+
+
+def test_one_address_of_each_family(tmp_path: Path) -> None:
+    """What it writes is what the daemon reads, and the line for the next node names both."""
+    assert address("::1, 127.0.0.1") == "127.0.0.1, ::1"
+    for wrong in ("127.0.0.1,127.0.0.2", "::1,::1%lo", "fe80::1", "2001:db8::77", "fd00::1::"):
+        with pytest.raises(MalformedRequest):
+            address(wrong)
+    assert main(arguments(tmp_path, "--address", "127.0.0.1,::1", "--node-id", "7")) == 0
+    assert loaded(tmp_path).peers.addresses == ("127.0.0.1", "::1")
+    node = NewNode("a", "10.0.0.1, fd00::1", "/etc/gomd/key", ("[fd00::2]:5428",), multicast=False)
+    assert "scp -p 10.0.0.1:/etc/gomd/key" in next_line(node)
+    assert "--seeds '10.0.0.1:5428,[fd00::1]:5428,[fd00::2]:5428'" in next_line(node)
+    assert "scp -p '[fd00::1]':/etc/gomd/key" in next_line(node._replace(address="fd00::1"))

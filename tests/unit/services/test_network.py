@@ -190,6 +190,37 @@ class NetworkWatchTests(SynchronousTestCase):
         self.assertEqual((self.clock.getDelayedCalls(), self.clock.readers), ([], []))
         self.assertTrue(self.kernel.closed)
 
+    def test_two_addresses(self) -> None:
+        """Each has its own group to join, and is told of by itself; the other one goes on."""
+        other = InterfaceAddress("fd00::8", "eth1", 3, True)
+        self.found = (HERE, other)
+        watch = self.watch("10.0.0.8", "fd00::8")
+        self.found = (HERE,)
+        self.tell(GIVEN)
+        [(kind, text)] = self.said
+        self.assertEqual(kind, EventKind.SUSPECT)
+        self.assertIn("its address fd00::8 is on no interface any more: no other node", text)
+        self.assertEqual(watch.trouble, "by IPv6, its address fd00::8 is on no interface")
+        self.assertEqual({c.name: c.value for c in watch.counters()}["address_lost"], 1)
+        self.found = (HERE._replace(number=9), other._replace(number=7))
+        self.tell(GIVEN)
+        self.assertEqual(self.joined, [("10.0.0.8", 9), ("fd00::8", 7)])
+        self.assertEqual(watch.trouble, "")
+
+    def test_a_renumbered_prefix(self) -> None:
+        """With `::` the address of the default route is followed; both addresses are told."""
+        self.found = (HERE, InterfaceAddress("fd00::8", "eth1", 3, True))
+        own = [OwnAddress("10.0.0.8", "10.0.0.8"), OwnAddress("::", "fd00::7")]
+        made = NetworkWatch(
+            self.clock, self.threads, own, self.look, self.open_monitor, self.join, self.moved.append,
+            lambda kind, text: self.said.append((kind, text)),
+        )  # fmt: skip
+        made.startService()
+        self.threads.work()
+        self.assertEqual(self.moved, [("10.0.0.8", "fd00::8")])
+        self.assertIn("its address is fd00::8 on eth1 now, it was fd00::7", self.said[-1][1])
+        self.assertEqual(self.joined, [("fd00::8", 3)])
+
     def test_loopback_is_left_alone(self) -> None:
         """Nothing is opened or looked at."""
         self.watch("127.0.0.1")

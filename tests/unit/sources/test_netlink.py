@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.sources.addresses import InterfaceAddress, parse_interfaces, read_interfaces
+from gomd.sources.addresses import (
+    InterfaceAddress,
+    best_ipv6,
+    parse_interfaces,
+    parse_ipv6,
+    read_interfaces,
+)
 from gomd.sources.netlink import Change, MalformedNetlink, What, parse_changes
 
 DATA = Path(__file__).parents[2] / "data" / "netlink"
@@ -87,3 +93,52 @@ class AddressesTests(SynchronousTestCase):
     def test_this_machine_has_loopback(self) -> None:
         """Read from the kernel that runs the tests."""
         self.assertIn("127.0.0.1", [each.address for each in read_interfaces()])
+
+
+#: As Linux 6.18 lists them: loopback, a temporary and a lasting address, a tentative, a refused and a
+#: link-local one.
+IF_INET6 = b"""\
+00000000000000000000000000000001 01 80 10 80       lo
+20010db8000000000000000000000009 02 40 00 01     eth0
+20010db8000000000000000000000002 02 40 00 80     eth0
+fd000000000000000000000000000002 02 40 00 c0     eth0
+fd000000000000000000000000000003 02 40 00 08     eth0
+fe8000000000000000fc00fffe000001 02 40 20 80     eth0
+"""
+
+
+class Ipv6Tests(SynchronousTestCase):
+    """The kernel's list of IPv6 addresses."""
+
+    def test_what_the_kernel_lists(self) -> None:
+        """Link-local addresses have their zone; one that another machine has is left out."""
+        wanted = (
+            InterfaceAddress("::1", "lo", 1, False),
+            InterfaceAddress("2001:db8::9", "eth0", 2, True, lasting=False),
+            InterfaceAddress("2001:db8::2", "eth0", 2, True),
+            InterfaceAddress("fd00::2", "eth0", 2, True, tentative=True),
+            InterfaceAddress("fe80::fc:ff:fe00:1%eth0", "eth0", 2, True),
+        )
+        self.assertEqual(parse_ipv6(IF_INET6, lambda name: name == "eth0"), wanted)
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes(self, data: bytes) -> None:
+        """They are addresses, or left out."""
+        for found in parse_ipv6(data, lambda _name: True):
+            self.assertIn(":", found.address)
+
+    def test_the_best_address(self) -> None:
+        """No temporary one where there is another, and no link-local one; ::1 where there is none."""
+        found = parse_ipv6(IF_INET6, lambda _name: True)
+        self.assertEqual(best_ipv6(found), "2001:db8::2")
+        self.assertEqual(best_ipv6(found[1:2]), "2001:db8::9")
+        self.assertEqual(best_ipv6(found[-1:]), "fe80::fc:ff:fe00:1%eth0")
+        self.assertEqual(best_ipv6(found[:1]), "::1")
+        self.assertEqual(best_ipv6(parse_ipv6(IF_INET6, lambda _name: False)), "::1")
+
+    def test_an_ipv6_address_that_is_given(self) -> None:
+        """RTM_NEWADDR names it in IFA_ADDRESS; there is no IFA_LOCAL."""
+        attribute = struct.pack("=HH", 20, 1) + bytes.fromhex("fd000000000000000000000000000002")
+        body = struct.pack("=BBBBI", 10, 64, 0, 0, 3) + attribute
+        message = struct.pack("=IHHII", 16 + len(body), 20, 0, 0, 0) + body
+        self.assertEqual(parse_changes(message), [Change(What.ADDRESS, 3, address="fd00::2")])

@@ -1,8 +1,10 @@
 package gomd;
 
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
+import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.channels.DatagramChannel;
 import java.nio.channels.SelectionKey;
@@ -41,7 +43,7 @@ public final class Sealed implements AutoCloseable {
 
     private final DatagramChannel channel;
     private final Selector selector;
-    private final SocketAddress to;
+    private final List<SocketAddress> to;
     private final Duration timeout;
     private final byte[] datagramKey;
     private final byte[] keyId;
@@ -49,7 +51,7 @@ public final class Sealed implements AutoCloseable {
     private final long instance = RANDOM.nextLong() & ((1L << 52) - 1);
     private long sequence;
 
-    private Sealed(byte[] secret, byte[] salt, SocketAddress to, Duration timeout) {
+    private Sealed(byte[] secret, byte[] salt, List<SocketAddress> to, Duration timeout) {
         this.datagramKey = derived(secret, "gomd/1 datagram", 32);
         this.keyId = derived(secret, "gomd/1 key id", 8);
         this.salt = salt;
@@ -65,15 +67,27 @@ public final class Sealed implements AutoCloseable {
         }
     }
 
-    /** Addresses the node at a host, with the key in a file that nobody else may read. */
+    /**
+     * Addresses the node at a host, with the key in a file that nobody else may read.
+     *
+     * @param host an IPv4 or IPv6 address, or a name, whose addresses are asked in turn
+     */
     public static Sealed open(Path keyFile, String host, int port, Duration timeout) {
         byte[] salt = new byte[8];
         RANDOM.nextBytes(salt);
-        return new Sealed(secret(keyFile), salt, new InetSocketAddress(host, port), timeout);
+        List<SocketAddress> to = new ArrayList<>();
+        try {
+            for (InetAddress each : InetAddress.getAllByName(host)) {
+                to.add(new InetSocketAddress(each, port));
+            }
+        } catch (UnknownHostException error) {
+            throw GomdException.lost("the host " + host + " is not known");
+        }
+        return new Sealed(secret(keyFile), salt, to, timeout);
     }
 
     static Sealed of(byte[] secret, byte[] salt) {
-        return new Sealed(secret, salt, new InetSocketAddress("127.0.0.1", 1), Duration.ofSeconds(1));
+        return new Sealed(secret, salt, List.of(new InetSocketAddress("127.0.0.1", 1)), Duration.ofSeconds(1));
     }
 
     private static byte[] secret(Path file) {
@@ -138,7 +152,7 @@ public final class Sealed implements AutoCloseable {
             byte[] nonce = new byte[12];
             RANDOM.nextBytes(nonce);
             try {
-                channel.send(ByteBuffer.wrap(seal(body, nonce)), to);
+                channel.send(ByteBuffer.wrap(seal(body, nonce)), to.get((attempt - 1) % to.size()));
                 long end = attempt == TRIES ? deadline : Wire.deadline(timeout.dividedBy(TRIES));
                 for (byte[] packet = received(end); packet != null; packet = received(end)) {
                     List<Object> found = values(opened(packet));
@@ -165,7 +179,7 @@ public final class Sealed implements AutoCloseable {
         while (true) {
             buffer.clear();
             SocketAddress from = channel.receive(buffer);
-            if (to.equals(from)) {
+            if (from != null && to.contains(from)) {
                 return Arrays.copyOf(buffer.array(), buffer.position());
             }
             long left = (deadline - System.nanoTime() + 999_999) / 1_000_000;

@@ -10,7 +10,7 @@ use Fcntl qw(O_NOFOLLOW O_RDONLY);
 use Gomd::Error;
 use Gomd::Socket;
 use MIME::Base64 ();
-use Socket qw(AF_INET SOCK_DGRAM getaddrinfo pack_sockaddr_in unpack_sockaddr_in);
+use Socket qw(SOCK_DGRAM getaddrinfo);
 use Time::HiRes ();
 
 our $VERSION = '0.1.0';
@@ -35,16 +35,22 @@ sub _crypto () {
 sub new ($class, %options) {
     _crypto();
     my ($address, $port) = ($options{address} // '127.0.0.1', $options{port} // 5428);
-    my ($error, @found) = getaddrinfo($address, $port, { socktype => SOCK_DGRAM, family => AF_INET });
+    my ($error, @found) = getaddrinfo($address =~ s/\A\[(.*)\]\z/$1/r, $port, { socktype => SOCK_DGRAM });
     Gomd::Error::ConnectionLost->throw("$address: $error") if $error || !@found;
     my $self = bless {
-        to => $found[0]{addr}, timeout => $options{timeout} // 3, salt => Crypt::PRNG::random_bytes(8), sequence => 0,
+        to => \@found, timeout => $options{timeout} // 3, salt => Crypt::PRNG::random_bytes(8), sequence => 0,
         instance => _random(52), secret => defined $options{secret} ? $options{secret} : _secret($options{key_file}),
     }, $class;
     my $datagram = _derived($self->{secret}, 'gomd/1 datagram', 32);
     $self->{datagram_key} = $datagram;
     $self->{key_id}       = _derived($self->{secret}, 'gomd/1 key id', 8);
-    socket $self->{handle}, AF_INET, SOCK_DGRAM, 0 or Gomd::Error::ConnectionLost->throw("no socket: $!");
+    # One socket for each family: all addresses of a name are asked in turn.
+    for my $family (map { $_->{family} } @found) {
+        next if $self->{handles}{$family};
+        socket $self->{handles}{$family}, $family, SOCK_DGRAM, 0 or delete $self->{handles}{$family};
+    }
+    $self->{to} = [grep { $self->{handles}{ $_->{family} } } @found];
+    Gomd::Error::ConnectionLost->throw("no socket: $!") if !@{ $self->{to} };
     return $self;
 }
 
@@ -149,7 +155,8 @@ sub _ask ($self, $path, $room = $ROOM) {
             instance => $self->{instance}, sent_at => int(1000 * Time::HiRes::time()), sequence => ++$self->{sequence},
             request_id => $number, path => $path, room => $room,
         );
-        send $self->{handle}, $self->seal($body), 0, $self->{to};    # one that is lost is asked again
+        my $to = $self->{to}[($try - 1) % @{ $self->{to} }];
+        send $self->{handles}{ $to->{family} }, $self->seal($body), 0, $to->{addr};    # one that is lost is asked again
         my $end = $try == $TRIES ? $deadline : Gomd::Socket::now() + $self->{timeout} / $TRIES;
         while (my $packet = $self->_received($end)) {
             my $opened = $self->open($packet) // next;
@@ -168,11 +175,14 @@ sub _received ($self, $deadline) {
     while (1) {
         my $left = $deadline - Gomd::Socket::now();
         return if $left <= 0;
-        vec(my $bits = '', fileno $self->{handle}, 1) = 1;
+        my $bits = '';
+        vec($bits, fileno $_, 1) = 1 for values %{ $self->{handles} };
         my $found = select $bits, undef, undef, $left;
         next if $found <= 0;
-        my $from = recv $self->{handle}, my ($packet), $MAX_PACKET + 1, 0;
-        return $packet if defined $from && $from eq $self->{to};
+        for my $handle (grep { vec $bits, fileno $_, 1 } values %{ $self->{handles} }) {
+            my $from = recv $handle, my ($packet), $MAX_PACKET + 1, 0;
+            return $packet if defined $from && grep { $from eq $_->{addr} } @{ $self->{to} };
+        }
     }
 }
 
@@ -218,7 +228,7 @@ again under a new seal, three times within the timeout. Errors are L<Gomd::Error
 
 =item Gomd::Sealed->new(key_file => PATH, address => HOST, port => 5428, timeout => SECONDS)
 
-Address the node at this IPv4 address. The timeout is 3 seconds unless said.
+Address the node at this IPv4 or IPv6 address, or at the addresses of this name. The timeout is 3 seconds unless said.
 
 =item get_cur_node(PID)
 
