@@ -72,6 +72,7 @@ class PeersSettings:
     map_file: str
     forget: float
     max_nodes: int
+    fan_out: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ REPLY_TIMEOUTS: Final = {"migrate": 900.0, "bring": 3600.0, "expel": 3600.0, "pu
 #: closed. Only these use kept streams.
 REPEATABLE: Final = frozenset({
     "collect", "cpus", "doctor", "events", "get", "jobs", "load", "ls", "map", "mem", "node", "nodes", "ps",
-    "speed", "stats", "status", "util", "version", "where", "whoami",
+    "relay", "speed", "stats", "status", "util", "version", "where", "whoami",
 })  # fmt: skip
 #: Lines passed on at a time.
 ROWS_PER_CHUNK = 50

@@ -4,13 +4,15 @@ What a daemon of another node may do here on behalf of its callers: `[peers] adm
 The cluster's key proves which node a peer is. Which caller it acts for cannot be proved. With
 ``admin_from_peers = no`` a peer's claim makes no caller an admin, root or a system user of this node. What
 daemons ask for themselves (migration messages, the location of a job, the streams of a guest at its home) is
-still accepted.
+still accepted. So is `relay`: the claim is passed on to the nodes of the branch as it came, since each of
+them decides by its own setting, and for this node's own answer it is decided here for the relayed request.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from gomd.verbs.branches import RELAY
 from libgomd.errors import NotAllowed
 from libgomd.model import Caller, Role, is_system_user
 from libgomd.wire.lines import Request
@@ -36,7 +38,7 @@ class PeerTrust:
         """
         if self.admins or not (caller.role is Role.ADMIN or is_system_user(caller.uid)):
             return caller
-        if request.verb in DAEMON_VERBS or _is_about_guest(request):
+        if request.verb in DAEMON_VERBS or request.verb == RELAY or _is_about_guest(request):
             return caller
         if role > Role.READ:
             who = f"user {caller.user or caller.uid}" if is_system_user(caller.uid) else "admins"

@@ -242,4 +242,6 @@ def make_parts(
         kept_command=kept_command_of(config),
         examine=examine,
         introduction=introduce,
+        fan_out=config.peers.fan_out,
+        trusted=network.trust.caller_for,
     )

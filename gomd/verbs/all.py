@@ -21,6 +21,8 @@ from gomd.verbs import (
 )
 from gomd.verbs import bring_expel as orders
 from gomd.verbs import watch as follow
+from gomd.verbs.forwarding import Asking
+from gomd.verbs.relay import make_relay
 from gomd.verbs.table import Verb, VerbTable
 
 
@@ -52,6 +54,7 @@ def all_verbs() -> VerbTable:
                 lambda *asked: table.ask(*asked),
                 lambda *asked: table.check(*asked),
             ),
+            make_relay(Asking(lambda *asked: table.ask(*asked), lambda name: table.find(name).role)),
             follow.EVENTS,
             switches.SWITCHES_VERB,
             *orders.VERBS,

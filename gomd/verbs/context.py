@@ -30,9 +30,12 @@ from gomd.interfaces import (
 )
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
+from gomd.verbs.branches import FAN_OUT
+from gomd.verbs.intermediates import Intermediates
 from libgomd.errors import NotPossible
-from libgomd.model import Caller, Counter, Finding, Holdings, Measure, Process, Switch
+from libgomd.model import Caller, Counter, Finding, Holdings, Measure, Process, Role, Switch
 from libgomd.wallclock import Wall
+from libgomd.wire.lines import Request
 
 
 @implementer(ISignIn)
@@ -77,6 +80,10 @@ class Parts:
     :ivar sign_in: where browsers sign in.
     :ivar introduction: gives what a new node must be told, for `invitation`: the path of the key file, the
         address and port of this node, whether multicast finds the others, and the seeds.
+    :ivar fan_out: how many nodes one request asks itself; more are asked through others.
+    :ivar intermediates: which nodes have been no good for that.
+    :ivar trusted: gives the caller that a caller of another node is here, ``(request, role of the verb,
+        caller)``; raises `NotAllowed` when it may not ask for that here.
     :ivar examine: looks for what is wrong on this node, for `doctor`; blocks. Its argument says whether the
         caller may be told where the daemon keeps its files.
     """
@@ -112,6 +119,9 @@ class Parts:
     kept_command: Callable[[Process], Process] = lambda process: process
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
     introduction: Callable[[], Mapping[str, object]] = dict
+    fan_out: int = FAN_OUT
+    intermediates: Intermediates = field(default_factory=Intermediates)
+    trusted: Callable[[Request, Role, Caller], Caller] = lambda _request, _role, caller: caller
 
 
 def _no_jobs() -> IJobs:

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from twisted.internet.defer import DeferredSemaphore
-
+from gomd.verbs.branches import RELAYED
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import NODE_TIMEOUT, PATIENT_NODE_TIMEOUT, ask_everywhere
+from gomd.verbs.forwarding import Asking
 from gomd.verbs.memory import node_of
-from gomd.verbs.quotas import Group, Quotas, ReleasingRows, group_of
-from gomd.verbs.replies import File, Relayed, Reply, Replying
+from gomd.verbs.quotas import Group, Quotas, ReleasingRows
+from gomd.verbs.relay_gates import Gates
+from gomd.verbs.replies import Relayed, Reply, Replying
 from gomd.verbs.table import Verb, VerbTable
-from libgomd.errors import NotAllowed, NotFound, NotPossible, PeerUnreachable, TimedOut
+from gomd.verbs.tree_fan_out import Ways
+from gomd.verbs.tree_order import ask_tree
+from libgomd.errors import NotFound, NotPossible, PeerUnreachable, TimedOut
 from libgomd.model import Counter, Node
 from libgomd.wire.lines import Request
-from libgomd.wire.text import lines_of
-from libgomd.wire.tree import TreePath
 
 #: The word behind ``@`` that means every node that is up.
 ALL_NODES = "all"
 #: Verbs about the connection itself, which cannot be sent to another node.
 _LOCAL_VERBS = (
-    "attach", "auth", "carry", "collect", "format", "migration", "moved", "page", "quit", "run",
+    "attach", "auth", "carry", "collect", "format", "migration", "moved", "page", "quit", "relay", "run",
 )  # fmt: skip
 
 #: Largest number of requests to other nodes at once, of each group and of one caller. `@all` counts as one.
 MAX_FORWARDS: Final = {Group.READERS: 256, Group.USERS: 512, Group.ADMINS: 1024}
 MAX_FORWARDS_PER_CALLER: Final = {Group.READERS: 64, Group.USERS: 128, Group.ADMINS: 1024}
-#: Largest number of nodes that all `@all` requests of a group ask at once; each takes a connection.
-MAX_NODES_ASKED: Final = {Group.READERS: 128, Group.USERS: 256, Group.ADMINS: 512}
 
 
 class Dispatch:
@@ -41,7 +40,8 @@ class Dispatch:
         self.parts = parts
         self.table = table
         self._forwards = Quotas("requests to other nodes", MAX_FORWARDS, MAX_FORWARDS_PER_CALLER)
-        self._node_limits = {group: DeferredSemaphore(most) for group, most in MAX_NODES_ASKED.items()}
+        self._gates = Gates()
+        self._asking = Asking(self._here, lambda name: table.find(name).role)
 
     def ask(self, session: ISession, request: Request) -> Replying:
         """
@@ -63,14 +63,8 @@ class Dispatch:
                 )
             if verb.name == "do":
                 raise NotPossible("a command runs on one node at a time: say `@NODE do NAME` for each")
-            nodes = self.parts.members.nodes()
             release = self._forwards.take(session.caller)
-            everywhere = ask_everywhere(
-                nodes, lambda node: self._ask_node(session, node, bare), session.json, self.parts.clock,
-                PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT,
-                self._node_limits[group_of(session.caller)],
-            )  # fmt: skip
-            return _releasing(everywhere, release)
+            return _releasing(self._everywhere(session, verb, bare), release)
         try:
             node = self.parts.members.find(request.node)
         except NotFound:
@@ -80,6 +74,26 @@ class Dispatch:
         if node.id == self.parts.members.own_id:
             return self.table.ask(self.parts, session, bare)
         return self._forward(session, node, verb, bare)
+
+    def _everywhere(self, session: ISession, verb: Verb, request: Request) -> Relayed:
+        """Ask every node that is up, and beyond `Parts.fan_out` nodes most of them through others."""
+        parts, asking, gates = self.parts, self._asking, self._gates.of(session)
+        nodes = parts.members.nodes()
+
+        def ask(node: Node) -> Awaitable[Reply]:
+            return asking.ask(parts, session, node, request)
+
+        if verb.name in RELAYED and sum(node.up for node in nodes) > parts.fan_out + 1:
+            ways = Ways(
+                parts.clock, parts.members.own_id, parts.fan_out, ask,
+                lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates, gates,
+            )  # fmt: skip
+            return ask_tree(nodes, ways, request, session.json)
+        limit = PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT
+        return ask_everywhere(nodes, ask, session.json, parts.clock, limit, gates[0])
+
+    def _here(self, parts: Parts, session: ISession, request: Request) -> Replying:
+        return self.table.ask(parts, session, request)
 
     async def _only_remembered(self, session: ISession, key: str, verb: Verb, request: Request) -> Reply:
         """Answer for a node that is no member any more. :raises NotFound: it is not remembered either."""
@@ -99,7 +113,7 @@ class Dispatch:
         release = self._forwards.take(session.caller)
         try:
             try:
-                reply = await self._ask_other(session, node, request)
+                reply = await self._asking.other(self.parts, session, node, request)
             except (PeerUnreachable, TimedOut):
                 if verb.remembered is None:
                     raise
@@ -112,28 +126,14 @@ class Dispatch:
             raise
         return _releasing(reply, release)
 
-    async def _ask_node(self, session: ISession, node: Node, request: Request) -> Reply:
-        if node.id != self.parts.members.own_id:
-            return await self._ask_other(session, node, request)
-        reply = self.table.ask(self.parts, session, request)
-        return reply if isinstance(reply, Reply) else await reply
-
-    async def _ask_other(self, session: ISession, node: Node, request: Request) -> Reply:
-        """Ask another node: for a small file of its tree by datagram, for anything else by stream."""
-        if request.verb == "get":
-            path = str(TreePath.parse(request.arguments[0]))
-            try:
-                return File(path, lines_of(await self.parts.peers.read(node, path)))
-            except (NotAllowed, NotPossible):
-                pass  # not every caller may read it, or it is long: ask as this caller, over a stream
-        code, text, rows = await self.parts.peers.ask(node, request, session.caller, session.json)
-        return Relayed(code, text, rows, lasts=request.verb == "watch", needs_caller=request.verb == "do")
-
     def counters(self) -> Iterable[Counter]:
         """Return requests to other nodes, by group of callers."""
         for group in Group:
             name = f"forwards_of_{group.value}"
             yield Counter(name, self._forwards.used(group), f"requests of {group.value} to other nodes now")
+        relays = self.parts.intermediates
+        yield Counter("relays_failed", relays.failed, "nodes that did not ask their branch as they should")
+        yield Counter("relays_too_old", relays.too_old, "nodes whose version asks no branch for others")
         yield Counter("forwards_refused", self._forwards.refused, "requests to other nodes refused")
 
 

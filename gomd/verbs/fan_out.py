@@ -44,8 +44,13 @@ def ask_everywhere(
     :param gate: limits how many nodes are asked at once for all callers of a group.
     """
     up = [node for node in nodes if node.up]
-    text = f"{len(up)} nodes asked" + (f", {len(nodes) - len(up)} are down" if len(nodes) > len(up) else "")
-    return Relayed(BLOCK, text, _in_order(up, ask, json, clock, limit, gate))
+    return Relayed(BLOCK, asked_text(nodes), _in_order(up, ask, json, clock, limit, gate))
+
+
+def asked_text(nodes: Sequence[Node]) -> str:
+    """Return the text of the status line of such an answer."""
+    up = sum(node.up for node in nodes)
+    return f"{up} nodes asked" + (f", {len(nodes) - up} are down" if len(nodes) > up else "")
 
 
 async def _in_order(
@@ -66,7 +71,7 @@ async def _in_order(
     ]
     try:
         for node, answer in zip(nodes, answers, strict=True):
-            yield _all_marked(node, await answer, json)
+            yield all_marked(node, await answer, json)
     finally:
         for answer in answers:
             answer.addErrback(lambda _failure: [])
@@ -75,17 +80,23 @@ async def _in_order(
 
 async def _lines_of(node: Node, ask: Ask, json: bool, clock: IReactorTime, limit: float) -> list[str]:
     """Return the whole answer of one node, or one line with its error. Never raises GomdError."""
-    work: Deferred[list[str]] = Deferred.fromCoroutine(_collected(node, ask, json))
+    work: Deferred[list[str]] = Deferred.fromCoroutine(collected(node, ask, json))
     late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
     try:
         return await within(clock, limit, work, late)
-    except (RequestError, NodeError) as error:
-        return [_error(error.code, error.text, json)]
     except GomdError as error:
-        return [_error(500, str(error), json)]
+        return [error_line(error, json)]
 
 
-async def _collected(node: Node, ask: Ask, json: bool) -> list[str]:
+async def collected(
+    node: Node, ask: Ask, json: bool, grown: Callable[[int], None] = lambda _more: None
+) -> list[str]:
+    """
+    Return the whole answer of one node; a refusal of the node is an answer too.
+
+    :param grown: called with the characters of each piece as it comes; its errors end the answer.
+    :raises GomdError: from ``ask``, or while the answer comes.
+    """
     reply = await ask(node)
     code, text = rendering.status_of(reply, json)
     if code >= 400:
@@ -97,6 +108,7 @@ async def _collected(node: Node, ask: Ask, json: bool) -> list[str]:
     try:
         async for piece in pieces:
             lines += piece
+            grown(sum(map(len, piece)))
             if len(lines) > MAX_LINES_PER_NODE:
                 lines[MAX_LINES_PER_NODE:] = [
                     _error(405, f"more than {MAX_LINES_PER_NODE} lines: ask this node alone", json)
@@ -107,11 +119,18 @@ async def _collected(node: Node, ask: Ask, json: bool) -> list[str]:
     return lines
 
 
+def error_line(error: GomdError, json: bool) -> str:
+    """Return the line that stands for the answer of a node which has failed with ``error``."""
+    if isinstance(error, (RequestError, NodeError)):
+        return _error(error.code, error.text, json)
+    return _error(500, str(error), json)
+
+
 def _error(code: int, text: str, json: bool) -> str:
     return dumps({"code": code, "error": text}) if json else f"{code} {text}"
 
 
-def _all_marked(node: Node, lines: Sequence[str], json: bool) -> list[str]:
+def all_marked(node: Node, lines: Sequence[str], json: bool) -> list[str]:
     """Return the lines of a node, or one line with its error: what it has sent may be no JSON."""
     try:
         return [_marked(node, line, json) for line in lines]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gomd.verbs.all import all_verbs
 
 #: Verbs of daemons and of connections, which nobody types after `gom`.
-_NOT_TYPED = ("auth", "format", "quit", "migration", "moved", "collect")
+_NOT_TYPED = ("auth", "format", "quit", "migration", "moved", "collect", "relay")
 _HEAD = '''\
 """The verbs of the daemon: usage, role and summary of each. Made by `python -m gomd.verbs.gom_words`."""
 

@@ -19,11 +19,12 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import MAX_CONCURRENT_NODES
 from gomd.verbs.first_rows import FirstRows
+from gomd.verbs.many_nodes import ManyNodes
 from gomd.verbs.merged_rounds import MergedRounds
 from gomd.verbs.node_feeds import Failure, Feed
 from gomd.verbs.own_rounds import follow_here
 from gomd.verbs.quotas import Group
-from gomd.verbs.replies import Relayed, Replying, WatchReply
+from gomd.verbs.replies import Replying, WatchReply
 from gomd.verbs.round_times import of_merging
 from gomd.verbs.rounds import Watches
 from libgomd.errors import MalformedRequest, NotFound, PeerUnreachable
@@ -112,6 +113,7 @@ class MergedNodes:
         self._follower: Deferred[None] | None = None
         self._wait_until = 0.0
         self._sync_at = 0.0
+        self._many = ManyNodes(parts, session, request, period)
 
     async def current(self) -> Mapping[int, Feed]:
         """Return the feeds of the nodes there are now. The first time it waits for their answers."""
@@ -159,6 +161,7 @@ class MergedNodes:
     def _sync(self) -> None:
         """Begin feeds for new nodes, and end those of nodes that have left."""
         nodes = {node.id: node for node in self._nodes()}
+        self._many.count(nodes.values())
         leaving, self._leaving = self._leaving, set()
         gone = {each for each in self.feeds if each not in nodes or (each in leaving and not nodes[each].up)}
         for each in gone:
@@ -187,8 +190,8 @@ class MergedNodes:
                 self._wake()
 
         return Feed(
-            self._parts.clock, find, self._ask, self._follow_node if self._session.json else None, self._gate,
-            self._period, changed,
+            self._parts.clock, find, self._ask, self._follow_node if self._session.json else None,
+            self._many.gate(self._gate), self._period, changed,
         )  # fmt: skip
 
     async def _ask(self, node: Node) -> Any:
@@ -196,8 +199,7 @@ class MergedNodes:
         if node.id == self._parts.members.own_id:
             replying = self._ask_here(session, request)
             return await replying if hasattr(replying, "__await__") else replying
-        code, text, rows = await self._parts.peers.ask(node, request, session.caller, False)
-        return Relayed(code, text, rows)
+        return await self._many.ask(node)
 
     async def _follow_node(
         self, node: Node, opened: Callable[[], None], take: Callable[[bytes], None]
@@ -207,8 +209,7 @@ class MergedNodes:
             opened()
             await follow_here(self._watch_here(session, request), take)
             return
-        words = ("-n", f"{self._period:g}", request.verb, *request.arguments)
-        await self._parts.peers.follow(node, Request("watch", words), session.caller, opened, take)
+        await self._many.follow(node, opened, take)
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []

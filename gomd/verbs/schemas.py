@@ -39,7 +39,7 @@ from libgomd.model import (
 
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "schema"
 #: Verbs without an answer of their own in JSON: the connection ends, carries frames, or repeats another verb.
-WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved", "collect")
+WITHOUT: Final = ("quit", "run", "attach", "migration", "watch", "moved", "collect", "relay")
 _ROWS: Final = (
     Process,
     Node,

@@ -48,7 +48,7 @@ class PeerTrustTests(SynchronousTestCase):
     def test_with_no_the_mighty_only_read(self) -> None:
         """As nobody in particular; whatever needs more is refused with the setting's name."""
         trust = PeerTrust(admins=False)
-        between_daemons = {"migration", "moved"}
+        between_daemons = {"migration", "moved", "relay"}
         for verb, caller in itertools.product(self.verbs, MIGHTY):
             if verb.name in between_daemons:
                 self.assertIs(self.answered_as(trust, verb.name, verb.role, caller), caller)
