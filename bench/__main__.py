@@ -17,7 +17,7 @@ from bench.rows import Row, failed, table
 #: here with a function `run`.
 SECONDS: Final[Mapping[str, int]] = {
     "scan": 20, "telnet": 45, "answers": 30, "idle": 75, "datagrams": 30, "detection": 420,
-    "membership": 600, "placement": 30, "run": 90, "scale": 240, "relocation": 150,
+    "membership": 600, "placement": 30, "run": 90, "scale": 240, "tree": 90, "relocation": 150,
     "migrate": 300, "monitor": 240, "page": 120, "history": 180, "clients": 20,
 }  # fmt: skip
 RESULTS: Final = Path(__file__).with_name("results.json")

@@ -10,6 +10,7 @@ what `Wires` says, and what a caller may do is decided by the asked node's own `
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Final
 
@@ -24,8 +25,11 @@ from gomd.protocols.peer_trust import PeerTrust
 from gomd.verbs.branches import RELAY
 from gomd.verbs.context import Parts
 from gomd.verbs.numbered_lines import NumberedLines
+from gomd.verbs.relay_gates import Gates
 from gomd.verbs.rendering import pieces, status_of
 from gomd.verbs.rounds import Watcher
+from gomd.verbs.tree_fan_out import Ways
+from gomd.verbs.tree_order import OrderedAnswers
 from libgomd.errors import MalformedRequest, NodeError, PeerUnreachable, RequestError, error_for
 from libgomd.model import Caller, Counter, Node, Output, Process, Role, Status
 from libgomd.testing import MemoryDaemon, MemorySource
@@ -72,7 +76,6 @@ class Wires:
     :ivar cut: pairs of nodes of which the first one does not reach the second.
     :ivar old: nodes that do not know `relay`. :ivar lie: changes what a node sends, by node: it gets the
         request and yields the pieces. :ivar asked: ``(from, to, request)`` of every request.
-    :ivar deliver: runs something at a node after some seconds; a benchmark counts its processor time there.
     """
 
     def __init__(self, clock: HeapClock) -> None:
@@ -92,9 +95,16 @@ class Wires:
         """Return how many streams that go on a node has open now."""
         return self.by.get(node, 0)
 
-    def arrive(self, at: int) -> Awaitable[None]:
-        """Return when what was sent to node ``at`` has arrived."""
+    def arrive(self, at: int, sender: int) -> Awaitable[None]:
+        """Return when what ``sender`` sends now has arrived at node ``at``."""
         return deferLater(self.clock, LATENCY)
+
+    def work_of(self, node: int) -> AbstractContextManager[None]:
+        """Return the context of work that is done at ``node`` for somebody who waits."""
+        return nullcontext()
+
+    def connect(self, node: int, sender: int) -> None:
+        """Note that a stream is opened."""
 
     def kill(self, node: int) -> None:
         """Let a node die: its streams break."""
@@ -136,7 +146,8 @@ class WiredPeers(NoPeers):
         if not node.up:
             raise PeerUnreachable(f"node {node.id} {node.name} is down: `events` may say why")
         wires.asked.append((self._own, node.id, request))
-        await wires.arrive(node.id)
+        wires.connect(node.id, self._own)
+        await wires.arrive(node.id, self._own)
         if node.id in wires.dead or (self._own, node.id) in wires.cut:
             raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: no route")
         if node.id in wires.hung:
@@ -151,7 +162,7 @@ class WiredPeers(NoPeers):
         found = await daemon.dispatch.parts.tree.read_file(
             TreePath.parse(path), Caller(Role.READ, "", None, "datagram")
         )
-        await self._wires.arrive(self._own)
+        await self._wires.arrive(self._own, node.id)
         return bytes(found)
 
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
@@ -167,7 +178,7 @@ class WiredPeers(NoPeers):
             if isinstance(error, PeerUnreachable) and node.id in wires.dead:
                 raise
             code, text, sent = error.code, error.text, None
-        await wires.arrive(self._own)
+        await wires.arrive(self._own, node.id)
         return ForwardedReply(code, text, None if sent is None else self._rows(node.id, sent))
 
     async def _rows(self, node: int, sent: AsyncGenerator[Any, None]) -> AsyncGenerator[Sequence[str], None]:
@@ -175,11 +186,12 @@ class WiredPeers(NoPeers):
         wires.open[node] = wires.open.get(node, 0) + 1
         try:
             while True:
-                step = Deferred.fromCoroutine(_step(sent))
+                with wires.work_of(node):
+                    step = Deferred.fromCoroutine(_step(sent))
                 some = await wires.unless_broken(node, step)
                 if some is None:
                     return
-                await wires.arrive(self._own)
+                await wires.arrive(self._own, node)
                 yield list(some)
         finally:
             wires.open[node] -= 1
@@ -208,7 +220,7 @@ class WiredPeers(NoPeers):
             while (
                 some := await wires.unless_broken(node.id, Deferred.fromCoroutine(_step(sent)))
             ) is not None:
-                await wires.arrive(self._own)
+                await wires.arrive(self._own, node.id)
                 take(some.encoded() if isinstance(some, NumberedLines) else encode_block(some))
         finally:
             wires.open[node.id] -= 1
@@ -337,3 +349,30 @@ class TreeCluster:
         """Stop every daemon."""
         for daemon in self.daemons.values():
             daemon.stop()
+
+
+def slow_reading(
+    cluster: TreeCluster, verb: str, most: int, pause: float
+) -> tuple[OrderedAnswers, Deferred[list[str]]]:
+    """
+    Ask all nodes in JSON for somebody who waits ``pause`` seconds after the lines of each node.
+
+    :param most: characters that node 1 keeps. :returns: the answers, and the lines once they are all read.
+    """
+    dispatch, request, session = cluster.first.dispatch, Request(verb), Watcher(ROOT, True)
+    parts, asking = dispatch.parts, dispatch._asking
+    ways = Ways(
+        parts.clock, 1, parts.fan_out, lambda node: asking.ask(parts, session, node, request),
+        lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates,
+        Gates().of(session),
+    )  # fmt: skip
+    answers = OrderedAnswers(parts.members.nodes(), ways, request, True, most)
+
+    async def read() -> list[str]:
+        lines: list[str] = []
+        async for some in answers.pieces():
+            lines += some
+            await deferLater(cluster.clock, pause)
+        return lines
+
+    return answers, Deferred.fromCoroutine(read())

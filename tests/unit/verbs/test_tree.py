@@ -13,14 +13,10 @@ from twisted.internet.task import deferLater
 
 from gomd.verbs.branch_rows import BranchReader
 from gomd.verbs.branches import MAX_BRANCH, RELAY, BranchRequest, divide, parse_branch
-from gomd.verbs.relay_gates import Gates
-from gomd.verbs.rounds import Watcher
-from gomd.verbs.tree_fan_out import Ways
-from gomd.verbs.tree_order import OrderedAnswers
 from libgomd.errors import MalformedReply
 from libgomd.model import Caller, Role
 from libgomd.wire.lines import MAX_LINE, Request, encode_request
-from tests.tree_cluster import ROOT, TreeCluster, node_of
+from tests.tree_cluster import TreeCluster, node_of, slow_reading
 from tests.unit.protocols.talk import a_process
 
 ADA = Caller(Role.USER, "ada", 1000, "unix")
@@ -313,25 +309,9 @@ def test_what_is_kept_is_bounded() -> None:
     cluster = TreeCluster(60, 4, lambda node: [a_process(pid, node=node) for pid in range(1, 101)])
     whole = cluster.answer("@all ps", True)[2]
     size = sum(map(len, whole))
-    parts, asking = cluster.first.dispatch.parts, cluster.first.dispatch._asking
-    session, request = Watcher(ROOT, True), Request("ps")
-    ways = Ways(
-        parts.clock, 1, 4, lambda node: asking.ask(parts, session, node, request),
-        lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates,
-        Gates().of(session),
-    )  # fmt: skip
-    answers = OrderedAnswers(parts.members.nodes(), ways, request, True, size // 10)
-    lines: list[str] = []
-
-    async def read() -> None:
-        async for some in answers.pieces():
-            lines.extend(some)
-            await deferLater(cluster.clock, 0.1)
-
-    done = Deferred.fromCoroutine(read())
+    answers, done = slow_reading(cluster, "ps", size // 10, 0.1)
     cluster.clock.advance(60.0)
-    assert done.called
-    assert lines == whole
+    assert done.result == whole
     largest_answer = 2 * size // 60
     assert answers.peak < size // 10 + 4 * largest_answer
 
