@@ -8,11 +8,11 @@ is not in the figure.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from operator import itemgetter
 from random import Random
 from typing import Any, Final
 
@@ -24,7 +24,11 @@ from zope.interface import implementer
 from bench.big_cluster import BigCluster, Heard, engine_of, processes
 from gomd.interfaces import IPeers
 from gomd.protocols.no_peers import NoPeers
+from gomd.services.own_memory import keep_present_objects
+from gomd.verbs.branch_rounds import round_bytes
+from gomd.verbs.branches import RELAY, parse_branch
 from gomd.verbs.context import Parts
+from gomd.verbs.relayed_watch import GATHER_SECONDS
 from gomd.verbs.rendering import pieces, status_of
 from gomd.verbs.round_times import of_node
 from gomd.verbs.rounds import Watcher
@@ -40,6 +44,9 @@ PROCESSES: Final = 10
 VARIANTS: Final = 4
 #: Seconds from the moment when a node makes its round until the round is here, at least and at most.
 DELAYS: Final = (0.005, 0.025)
+#: Milliseconds for which a relay gathers rounds. Bytes of a record of TLS.
+GATHERED: Final = round(1000 * GATHER_SECONDS)
+RECORD: Final = 16384
 #: Whose rows the others send, under their own ids.
 _TEMPLATE: Final = 2
 _OWN: Final = re.compile(rf'("(?:node|home)": |"identity": "){_TEMPLATE}\b')
@@ -54,35 +61,66 @@ def busy_processes(node: int, variant: int) -> list[Process]:
     ]
 
 
+class Following:
+    """
+    Whoever follows one node, or a branch of nodes by way of a relay.
+
+    :ivar made: the rounds of each node by its id. :ivar take: gets what comes. :ivar is_over: whether it has
+        stopped. :ivar is_branch: whether a relay sends it.
+    """
+
+    def __init__(
+        self, made: Mapping[int, Sequence[bytes]], is_branch: bool, take: Callable[[bytes], None]
+    ) -> None:
+        self.made = made
+        self.is_branch = is_branch
+        self.take = take
+        self.is_over = False
+
+    def pieces(self, nodes: Sequence[int], variant: int) -> list[bytes]:
+        """Return what comes of the rounds of ``nodes``: a record of TLS is handed on at a time."""
+        rounds = [self.made[node][variant] for node in nodes]
+        if self.is_branch:
+            rounds = [round_bytes(node, data) for node, data in zip(nodes, rounds, strict=True)]
+        data = b"".join(rounds)
+        return [data[at : at + RECORD] for at in range(0, len(data), RECORD)]
+
+
+#: What comes in one millisecond of a period.
+_Slot = tuple[int, list[tuple[Following, list[bytes]]]]
+
+
 class Beat:
     """
-    Sends what follows it its next bytes once a period, when a real node would.
+    Sends what follows it its next bytes once a period, when real nodes would.
 
     A node sends at a multiple of the period by the wall clock (gomd.verbs.round_times), and then its timer,
-    its scan and the network take a while, which differs from round to round. What is sent within a
-    millisecond is sent together.
+    its scan and the network take a while, which differs from round to round. A relay gathers the rounds of
+    its branch for a moment. What is sent within a millisecond is sent together. All this is drawn and made
+    beforehand, since it is no work of the asked daemon.
     """
 
     def __init__(self, clock: Clock, period: float) -> None:
         self._clock = clock
         self._period = period
         self._random = Random(1)
-        self._drawn: list[list[tuple[int, list[int]]]] = []
-        self._drawn_for = 0
-        self._following: dict[int, tuple[Iterator[bytes], Callable[[bytes], None]]] = {}
+        self._following: list[Following] = []
+        self._drawn: list[list[_Slot]] = []
         self._times = of_node(1, clock, wall_clock)
         self._due = clock.seconds()
         self._wait()
 
-    async def follow(self, node: int, made: Sequence[bytes], take: Callable[[bytes], None]) -> None:
-        """Send the first of ``made`` now, and one more each period, until this is cancelled."""
-        rounds = itertools.cycle(made)
-        take(next(rounds))
-        self._following[node] = (rounds, take)
+    async def follow(self, following: Following) -> None:
+        """Send the first rounds now, and one more of each node each period, until this is cancelled."""
+        for piece in following.pieces(tuple(following.made), 0):
+            following.take(piece)
+        self._following.append(following)
+        self._drawn = []
         try:
             await Deferred()
         finally:
-            del self._following[node]
+            following.is_over = True
+            self._following.remove(following)
 
     def _wait(self) -> None:
         now = self._clock.seconds()
@@ -91,26 +129,32 @@ class Beat:
 
     def _begin(self) -> None:
         """Begin to send. What each node does is drawn once beforehand, and so costs this daemon nothing."""
-        if self._drawn_for != len(self._following):
-            self._drawn_for = len(self._following)
-            self._drawn = [self._draw() for _ in range(VARIANTS)]
+        self._drawn = self._drawn or [self._draw(variant) for variant in range(VARIANTS)]
         self._drawn.append(self._drawn.pop(0))
         self._send(list(self._drawn[0]))
 
-    def _draw(self) -> list[tuple[int, list[int]]]:
-        """Return which nodes send in which milliseconds, the last first."""
-        slots: dict[int, list[int]] = {}
-        for node in self._following:
-            own = of_node(node, self._clock, wall_clock).delay
-            slots.setdefault(round(1000 * (own + self._random.uniform(*DELAYS))), []).append(node)
-        return sorted(slots.items(), reverse=True)
+    def _draw(self, variant: int) -> list[_Slot]:
+        """Return what comes when in a period, the last first."""
+        slots: dict[int, list[tuple[Following, list[bytes]]]] = {}
+        for each in self._following:
+            moments = sorted((self._moment(node), node) for node in each.made)
+            while moments:
+                at = moments[0][0] + (GATHERED if each.is_branch else 0)
+                nodes = [node for moment, node in moments if moment <= at]
+                del moments[: len(nodes)]
+                slots.setdefault(at, []).append((each, each.pieces(nodes, variant)))
+        return sorted(slots.items(), key=itemgetter(0), reverse=True)
 
-    def _send(self, slots: list[tuple[int, list[int]]]) -> None:
+    def _moment(self, node: int) -> int:
+        own = of_node(node, self._clock, wall_clock).delay
+        return round(1000 * (own + self._random.uniform(*DELAYS)))
+
+    def _send(self, slots: list[_Slot]) -> None:
         while slots and self._due + slots[-1][0] / 1000 <= self._clock.seconds():
-            for node in slots.pop()[1]:
-                if node in self._following:
-                    rounds, take = self._following[node]
-                    take(next(rounds))
+            for following, made in slots.pop()[1]:
+                for data in made:
+                    if not following.is_over:
+                        following.take(data)
         if slots:
             left = self._due + slots[-1][0] / 1000 - self._clock.seconds()
             self._clock.callLater(max(0.0, left), self._send, slots)
@@ -120,7 +164,7 @@ class Beat:
 
 @implementer(IPeers)
 class WatchedPeers(NoPeers):
-    """Every other node: answers watches with rounds that were made once."""
+    """Every other node: answers watches, its own and those of a branch, with rounds that were made once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -141,22 +185,26 @@ class WatchedPeers(NoPeers):
         take: Callable[[bytes], None],
     ) -> None:
         """See `IPeers.follow`."""
+        nodes: tuple[int, ...] = (node.id,)
+        if is_branch := request.verb == RELAY:
+            branch = parse_branch(request.arguments, node.id)
+            nodes, request = (*nodes, *branch.nodes), branch.request
         words, period = request.arguments[2:], float(request.arguments[1])
-        if (node.id, words) not in self._sent:
-            self._sent[node.id, words] = await self._made_for(node, words, caller)
+        for each in nodes:
+            if (each, words) not in self._sent:
+                self._sent[each, words] = await self._made_for(each, words, caller)
         opened()
         if period not in self._beats:
             self._beats[period] = Beat(self._clock, period)
-        await self._beats[period].follow(node.id, self._sent[node.id, words], take)
+        made = {each: self._sent[each, words] for each in nodes}
+        await self._beats[period].follow(Following(made, is_branch, take))
 
-    async def _made_for(self, node: Node, words: tuple[str, ...], caller: Caller) -> list[bytes]:
+    async def _made_for(self, node: int, words: tuple[str, ...], caller: Caller) -> list[bytes]:
         """Return the rounds that a node sends: once, so that only the first viewer of a run waits for it."""
         if words not in self._made:
             self._made[words] = [await self._round(far, words, caller) for far in self._far]
         return [
-            encode_block(
-                _OWN.sub(rf"\g<1>{node.id}", _NUMBER.sub(f'"round": {number}', line)) for line in lines
-            )
+            encode_block(_OWN.sub(rf"\g<1>{node}", _NUMBER.sub(f'"round": {number}', line)) for line in lines)
             for number, lines in enumerate(self._made[words], 1)
         ]
 
@@ -180,6 +228,8 @@ class WatchedCluster(BigCluster):
 
 def serve_watched(told: Heard, port: Connection) -> None:
     """Answer at a free port, which is sent to ``port``, until the process is ended."""
+    # As a daemon does when it has started. What node 1 heard is no part of it, and would be collected with it.
+    keep_present_objects()
     daemon = WatchedCluster(engine_of(told))
     listening = _reactor.listenTCP(0, daemon.telnet_factory, interface="127.0.0.1")
     port.send(listening.getHost().port)

@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from gomd.verbs import rendering
-from gomd.verbs.node_rounds import MAX_ROUND_BYTES, MAX_ROUND_ROWS, NodeRound, RoundCutter
+from gomd.verbs.node_rounds import MAX_ROUND_BYTES, MAX_ROUND_ROWS, NodeRound, RoundCutter, whole_round
 from gomd.verbs.replies import Reply
 from libgomd.deadlines import Silence, within
 from libgomd.errors import (
@@ -181,10 +181,10 @@ class Feed:
                 held = False
                 self._gate.release()
 
-        def take(data: bytes) -> None:
+        def take(data: bytes, is_whole: bool = False) -> None:
             now = silence.heard()
             try:
-                for rows in feed(data):
+                for rows in (whole_round(data),) if is_whole else feed(data):
                     if self.rows is None or self.failure is not None:
                         self._take(rows, now)
                     self.rows, self.failure, self._fresh_at = rows, None, now

@@ -99,6 +99,22 @@ def number_behind(name: bytes, row: bytes) -> float | None:
     return found if abs(found) <= _LARGEST else None  # NaN is not either
 
 
+def whole_round(data: bytes) -> NodeRound:
+    """
+    Return the round that ``data`` is, which somebody else has cut out. Its rows are counted when they are used.
+
+    :raises MalformedReply: it does not end as a round does. :raises NotPossible: it has too many rows.
+    """
+    at = data.rfind(_ROUND, -_END_LENGTH)
+    found = _LAST.match(data, at) if at >= 0 else None
+    if found is None:
+        raise _malformed("a line that is no row of a watch", data[-_SHOWN:])
+    count = int(found[1])
+    if count > MAX_ROUND_ROWS:
+        raise NotPossible(TOO_MANY)
+    return NodeRound(data, at, count)
+
+
 class RoundCutter:
     """
     Cuts the bytes of a block into rounds.
