@@ -87,7 +87,7 @@ integration: $(VENV)/.tested
 # client in C for 5 minutes with libFuzzer, where there is clang.
 faults: $(VENV)/.tested
 	@if command -v clang >/dev/null; then $(MAKE) -C clients/c fuzz; else echo 'clang is missing: the parsers in C are not fuzzed'; fi
-	GOMD_ALL_FAULTS=1 $(BIN)/python -m pytest -q tests/integration/test_migrate_faults.py tests/integration/test_migrate_misfortunes.py
+	GOMD_ALL_FAULTS=1 $(BIN)/python -m pytest -q tests/integration/test_migrate_faults.py tests/integration/test_migrate_misfortunes.py tests/integration/test_migrate_precopy.py
 
 # Programs that nobody here wrote, moved in mid-run; docs/programs.md says what came of them. It installs them.
 programs: $(VENV)/.tested

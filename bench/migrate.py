@@ -12,20 +12,19 @@ Two programs are compared with: criu 4.1 as it is, where there is one ($GOMD_BEN
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final, NamedTuple
 
+from bench import precopy
+from bench.moved_job import PYTHON, MovingJob, gom, running
 from bench.rows import Row, compared, limit, row
 from gomd.jobs.checkpoint.criu import Criu
 from libgomd.keys import new_key_file
@@ -43,10 +42,6 @@ OTHER_GOAL, OTHER_WHOLE_GOAL = 1.1, 2.0
 OLDER: Final = "/opt/gomd-criu-4.1/criu"
 MEASURED_ROUNDS: Final = 5
 MOVES: Final = 200
-GOM: Final = str(Path(sys.executable).with_name("gom"))
-PYTHON: Final = "/usr/bin/python3"
-#: Seconds that one command of ours has.
-STEP_TIMEOUT: Final = 120.0
 #: Tells each stop once it is over, and touches its memory first.
 _STANDS: Final = """
 import time
@@ -133,6 +128,7 @@ def run() -> list[Row]:
                     name = f"`gom migrate` of {size} MB, end to end"
                     rows.append(compared(name, wholes, "ms", each.name, sums, each.whole_goal))
         good, median = _to_and_fro(home)
+    rows += precopy.run(program)
     rows.append(row(f"of {MOVES} moves to and fro, whole", good, "moves", "all", MOVES, 1.0, at_least=True))
     rows.append(limit("one of them, as `gom migrate` takes", median * 1000, "ms", 5000.0))
     return rows
@@ -156,65 +152,8 @@ def _pair(program: str) -> Iterator[Daemon]:
             try:
                 yield home
             finally:
-                for one in _running(home):
-                    _gom(home, "kill", str(one["job"]), "KILL")
-
-
-def _running(home: Daemon) -> list[dict[str, Any]]:
-    """Return the running jobs from `gom jobs`."""
-    rows = [json.loads(line) for line in _gom(home, "--json", "jobs").splitlines()]
-    return [one for one in rows if one["state"] == "running"]
-
-
-def _gom(home: Daemon, *words: str) -> str:
-    done = subprocess.run(
-        [GOM, "-c", home.unix, *words], capture_output=True, text=True, timeout=STEP_TIMEOUT, check=False
-    )
-    assert done.returncode == 0, f"gom {words}: {done.stderr}"
-    return done.stdout
-
-
-class _Job:
-    """A program that `gom run` runs at home, and its output."""
-
-    def __init__(self, home: Daemon, text: str) -> None:
-        self._home = home
-        self.output = b""
-        self._run = subprocess.Popen(
-            [GOM, "-c", home.unix, "run", "-n", "1", PYTHON, "-c", text], stdout=subprocess.PIPE
-        )
-        self._reader = Thread(target=self._read)
-        self._reader.start()
-        self.until(1)
-        self.pid = int(self.row()["pid"])
-
-    def _read(self) -> None:
-        assert self._run.stdout is not None
-        while data := self._run.stdout.read1(1 << 20):  # type: ignore[attr-defined]
-            self.output += data
-
-    def row(self) -> dict[str, Any]:
-        """Return its row of `gom jobs`."""
-        return _running(self._home)[-1]
-
-    def until(self, lines: int) -> list[bytes]:
-        """Wait until it has written so many lines; return them."""
-        end = time.monotonic() + STEP_TIMEOUT
-        while self.output.count(b"\n") < lines:
-            assert time.monotonic() < end, "it wrote nothing more"
-            time.sleep(0.01)
-        return self.output.splitlines()
-
-    def move(self, target: str) -> None:
-        """Move it."""
-        _gom(self._home, "migrate", str(self.pid), target)
-
-    def end(self) -> bytes:
-        """End it with SIGTERM; return its whole output."""
-        _gom(self._home, "kill", str(self.row()["job"]))
-        self._run.wait(STEP_TIMEOUT)
-        self._reader.join(STEP_TIMEOUT)
-        return self.output
+                for one in running(home):
+                    gom(home, "kill", str(one["job"]), "KILL")
 
 
 def _moved(home: Daemon, size: int) -> tuple[float, float]:
@@ -223,7 +162,7 @@ def _moved(home: Daemon, size: int) -> tuple[float, float]:
 
     :returns: the longest stop that it sees, and how long `gom migrate` takes, in milliseconds.
     """
-    job = _Job(home, _STANDS.format(size=size * 1_000_000))
+    job = MovingJob(home, _STANDS.format(size=size * 1_000_000))
     time.sleep(0.2)
     before = len(job.until(1))
     begun = time.perf_counter()
@@ -238,7 +177,7 @@ def _moved(home: Daemon, size: int) -> tuple[float, float]:
 
 def _to_and_fro(home: Daemon) -> tuple[int, float]:
     """Move a program so often; return how many moves kept its output whole, and the median time."""
-    job = _Job(home, _COUNTS)
+    job = MovingJob(home, _COUNTS)
     taken = []
     for number in range(MOVES):
         begun = time.perf_counter()

@@ -137,7 +137,7 @@ typedef struct {
     const char *name, *reason;
     int64_t by;
     double seconds, stopped_seconds;
-    int64_t bytes;
+    int64_t bytes, precopied;
 } gomd_event_t;
 
 typedef struct { int64_t first; const char *address; int64_t count; } gomd_range_t;

@@ -43,7 +43,8 @@ static const struct field job_fields[] = {
 static const struct field event_fields[] = {
     R(NUMBER, gomd_event_t, time), R(TEXT, gomd_event_t, kind), R(INTEGER, gomd_event_t, node),
     R(TEXT, gomd_event_t, name), R(TEXT, gomd_event_t, reason), R(INTEGER, gomd_event_t, by),
-    RN(NUMBER, gomd_event_t, seconds), RN(NUMBER, gomd_event_t, stopped_seconds), RN(INTEGER, gomd_event_t, bytes), LAST};
+    RN(NUMBER, gomd_event_t, seconds), RN(NUMBER, gomd_event_t, stopped_seconds), RN(INTEGER, gomd_event_t, bytes),
+    RN(INTEGER, gomd_event_t, precopied), LAST};
 
 static const struct field range_fields[] = {
     R(INTEGER, gomd_range_t, first), R(TEXT, gomd_range_t, address), R(INTEGER, gomd_range_t, count), LAST};

@@ -89,6 +89,7 @@ class EventRow(NamedTuple):
     seconds: float | None = None
     stopped_seconds: float | None = None
     bytes: int | None = None
+    precopied: int | None = None
 
 
 def parse(line: str | bytes) -> dict[str, Any]:

@@ -69,6 +69,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Node.age": _SECONDS, "NodeRange.first": "node id", "Job.home": "node id", "Job.node": "node id",
     "Job.started": _MOMENT, "Job.ended": _MOMENT, "Job.memory_max": _BYTES, "Event.time": _MOMENT,
     "Event.seconds": _SECONDS, "Event.stopped_seconds": _SECONDS, "Event.bytes": _BYTES,
+    "Event.precopied": _BYTES,
     "Event.node": "node id", "Event.by": "node id", "HistoryRow.time": _MOMENT,
     "HistoryRow.node": "node id", "HistoryRow.by": "id of the node that remembered it",
     "Holdings.swap": _BYTES, "Holdings.gpu_memory": _BYTES, "Switch.since": _MOMENT,

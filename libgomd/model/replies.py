@@ -31,11 +31,13 @@ class Event:
     :ivar by: id of the node that reported it.
     :ivar uid: the user whose process it is about; None for no process. It never leaves the daemon.
     :ivar seconds: that a job's move took, as told by the node that it left; ``stopped_seconds`` those that it
-        stood still, ``bytes`` those that were sent. None for anything else, and where it is not known.
+        stood still, ``bytes`` those that were sent, ``precopied`` those of memory that were sent before it
+        stood still. None for anything else, and where it is not known.
     """
 
     JSON: ClassVar[tuple[str, ...]] = (
-        "time", "kind", "node", "name", "reason", "by", "seconds", "stopped_seconds", "bytes"
+        "time", "kind", "node", "name", "reason", "by", "seconds", "stopped_seconds", "bytes",
+        "precopied",
     )  # fmt: skip
 
     time: float
@@ -48,6 +50,7 @@ class Event:
     seconds: float | None = None
     stopped_seconds: float | None = None
     bytes: int | None = None
+    precopied: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

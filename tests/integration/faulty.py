@@ -4,7 +4,8 @@
 `python faulty.py FILE OPTION...` runs the daemon in this process. Whenever a test writes FILE, a line of JSON
 as `Fault` has it, the next step of that name does what it says; FILE is then called FILE.fired. A step is
 ``before write STATE``, ``after write STATE``, ``before send WORD``, ``before heard WORD``,
-``before act ACT``, ``after act ACT`` or ``before forget``. Nothing of this is in gomd: its methods are
+``before act ACT``, ``after act ACT``, ``before forget``, or on the target ``before precopy`` and ``before
+precopied``: memory is about to come ahead, or all of it has. Nothing of this is in gomd: its methods are
 wrapped here.
 """
 
@@ -16,6 +17,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -31,7 +33,7 @@ class Fault:
     :ivar step: see the module. :ivar do: ``kill`` the process ``pid``, 0 being this one; ``end`` it, with
         SIGTERM; ``cut`` the messages' streams; ``criu``: kill -9 of criu ``seconds`` after it began, ``arg``
         being the program that `fragile_criu` made and dump, page-server or restore; ``fill`` the file system
-        of directory ``arg``; ``poor``: no memory is free here.
+        of directory ``arg``; ``poor``: no memory is free here; ``break``: an error of the disk.
     """
 
     step: str
@@ -78,6 +80,8 @@ class _Faults:
         if fault.do in ("kill", "end"):
             number = signal.SIGKILL if fault.do == "kill" else signal.SIGTERM
             os.kill(fault.pid or os.getpid(), number)
+            if context is None:  # on a thread: what happens first is not left to chance
+                time.sleep(fault.seconds)
         elif fault.do == "cut":
             for streams in tuple(context.channels._streams.values()):
                 for stream in tuple(streams):
@@ -87,6 +91,8 @@ class _Faults:
             Path(f"{program}.armed").write_text(f"{kind} {fault.seconds}\n")
         elif fault.do == "fill":
             fill(fault.arg)
+        elif fault.do == "break":
+            raise OSError("broken on purpose")
         elif fault.do == "poor":
             _be_poor(context)
         else:
@@ -154,6 +160,7 @@ def _be_poor(context: Any) -> None:
 
 
 def _prepare(path: Path) -> None:
+    from gomd.jobs.checkpoint.precopy_images import PrecopyImages
     from gomd.jobs.migration.context import MigrationContext
     from gomd.jobs.migration.journal import MigrationJournal
     from gomd.jobs.migration.service import Migrations
@@ -172,6 +179,8 @@ def _prepare(path: Path) -> None:
     heard: Callable[..., str] = lambda message, _answer: f"heard {message.word}"  # noqa: E731
     faults.wrap(Migrations, "heard", heard, lambda part: part._context)
     faults.wrap(MigrationJournal, "forget", lambda _record: "forget", lambda _part: None)
+    faults.wrap(PrecopyImages, "finish", lambda: "precopied", lambda _part: None)
+    faults.wrap(PrecopyImages, "begin", lambda: "precopy", lambda _part: None)
 
 
 def main() -> None:

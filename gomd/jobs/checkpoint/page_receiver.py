@@ -99,6 +99,7 @@ class PageReceiver:
         if not room:
             return False
         ahead = self._ahead = PrecopyImages(self._directory, resource.getpagesize(), room)
+        ahead.begin()
         header = self._read_ahead()
         while header.command != precopy_records.DONE:
             for file, size in ahead.take(header):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO, Final, NamedTuple
 
 from gomd.jobs.checkpoint import page_images
@@ -67,6 +68,11 @@ class PrecopyImages:
         self._sizes: dict[_Key, int] = {}
         self._file: BinaryIO | None = None
         self._open: _Key | None = None
+
+    def begin(self) -> None:
+        """Make sure that nothing of an earlier one is here. :raises OSError: the disk does not work."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._directory, PARENT))
 
     def has(self, memory: int, address: int, pages: int) -> bool:
         """Return whether all of these pages are here."""

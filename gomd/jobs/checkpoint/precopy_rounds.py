@@ -40,7 +40,7 @@ class PageStream(Protocol):
         """Return the next ``size`` bytes that come. :raises OSError: it broke."""
 
 
-class MemoryAccess(NamedTuple):
+class MemoryReads(NamedTuple):
     """
     How memory is read; the tests have another one.
 
@@ -52,7 +52,7 @@ class MemoryAccess(NamedTuple):
     has_huge_pages: Callable[[int], bool] = present_pages.has_huge_pages
 
 
-_KERNEL: Final = MemoryAccess()
+_KERNEL: Final = MemoryReads()
 
 
 def is_worth_another(found: int, before: int) -> bool:
@@ -81,7 +81,7 @@ class Precopy:
         room: int,
         end: float,
         now: Callable[[], float] = time.monotonic,
-        source: MemoryAccess = _KERNEL,
+        source: MemoryReads = _KERNEL,
         goes_on: Callable[[int, int], bool] = is_worth_another,
     ) -> None:
         self.sent = 0

@@ -40,6 +40,10 @@ class JobEvents:
         event = Event(self._wall(), kind, node_id, name, text, self._members.own_id, uid)
         if cost is not None:
             event = replace(
-                event, seconds=cost.seconds, stopped_seconds=cost.stopped_seconds, bytes=cost.bytes
+                event,
+                seconds=cost.seconds,
+                stopped_seconds=cost.stopped_seconds,
+                bytes=cost.bytes,
+                precopied=cost.precopied,
             )
         self._events.publish(event)

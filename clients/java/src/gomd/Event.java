@@ -15,6 +15,7 @@ import java.util.Map;
  * @param seconds seconds; null when it is not known
  * @param stoppedSeconds seconds; null when it is not known
  * @param bytes bytes; null when it is not known
+ * @param precopied bytes; null when it is not known
  */
 public record Event(
         Double time,
@@ -25,7 +26,8 @@ public record Event(
         Long by,
         Double seconds,
         Double stoppedSeconds,
-        Long bytes) {
+        Long bytes,
+        Long precopied) {
     static Event of(Map<String, Object> row) {
         return new Event(
                 Values.doubleOf(row, "time"),
@@ -36,6 +38,7 @@ public record Event(
                 Values.longOf(row, "by"),
                 Values.doubleOf(row, "seconds"),
                 Values.doubleOf(row, "stopped_seconds"),
-                Values.longOf(row, "bytes"));
+                Values.longOf(row, "bytes"),
+                Values.longOf(row, "precopied"));
     }
 }

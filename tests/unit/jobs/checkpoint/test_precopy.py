@@ -17,7 +17,7 @@ from gomd.jobs.checkpoint.page_images import ADD_F, CLOSE, OPEN2, Header
 from gomd.jobs.checkpoint.page_receiver import PageReceiver
 from gomd.jobs.checkpoint.precopy_difference import PageDifference
 from gomd.jobs.checkpoint.precopy_records import CHANGED, DONE, NEW, OFFERED, ROUND, SAME, ZEROS
-from gomd.jobs.checkpoint.precopy_rounds import WORTH_BYTES, MemoryAccess, Precopy, is_worth_another
+from gomd.jobs.checkpoint.precopy_rounds import WORTH_BYTES, MemoryReads, Precopy, is_worth_another
 from gomd.jobs.checkpoint.present_pages import PAGE, Run
 from gomd.jobs.checkpoint.sent_copy import SentCopy, address_of
 from libgomd.errors import CannotMove
@@ -89,7 +89,7 @@ class Job:
         self._states = list(states)
         self._unreadable = unreadable
         self.now: Memory = {}
-        self.source = MemoryAccess(lambda pid: runs(self.now.get(pid, {})), self.read, lambda pid: pid == 3)
+        self.source = MemoryReads(lambda pid: runs(self.now.get(pid, {})), self.read, lambda pid: pid == 3)
 
     def pids(self) -> list[int]:
         if self._states:
