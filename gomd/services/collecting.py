@@ -87,6 +87,7 @@ class Collecting(Service):
         self._troubled_at = 0.0
         self._rows = self._pages = self._failed = self._nodes = 0
         self._refusals: dict[int, str] = {}
+        self._asked_at: dict[int, float] = {}
         self._loop = LoopingCall(self._start)
         self._loop.clock = clock
 
@@ -134,7 +135,10 @@ class Collecting(Service):
             mine = await self._call(lambda database: database.lease(sorted({*nodes, own_id}), OWN))
             seen = await self._call(lambda database: database.lease([own_id], SEEN))
             self._nodes = len(mine)
-            todo = deque((node, OWN, cursor) for node, cursor in mine.items())
+            self._asked_at = {node: at for node, at in self._asked_at.items() if node in mine}
+            # Those first that wait longest: a round has no time for all of thousands.
+            waiting = sorted(mine.items(), key=lambda each: self._asked_at.get(each[0], 0.0))
+            todo = deque((node, OWN, cursor) for node, cursor in waiting)
             todo.extend((node, SEEN, cursor) for node, cursor in seen.items())
             workers = [
                 Deferred.fromCoroutine(self._work(todo, nodes, own_id, end)) for _ in range(NODES_AT_ONCE)
@@ -157,6 +161,7 @@ class Collecting(Service):
         """Take one page after the other, until there is none left or the round is over."""
         while todo and self._clock.seconds() < end:
             node, stream, cursor = todo.popleft()
+            self._asked_at[node] = self._clock.seconds()
             try:
                 if node == own_id:
                     page = await self._pages_of.own(stream, cursor)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from twisted.application.service import Service
 
 from gomd.config import Config
+from gomd.history.nearby import nearby
 from gomd.jobs.ownership import AnnotatedTables
 from gomd.tap.databases import collecting_of
 from gomd.tap.job_parts import JobParts
@@ -35,9 +36,11 @@ def recording_of(
     from gomd.services.recorder import Recorder
     from gomd.services.remembering import Remembering
 
-    node.collector.annotate_with(AnnotatedTables(jobs.jobs, int(network.members.own_id)))
+    own_id = int(network.members.own_id)
+    node.collector.annotate_with(AnnotatedTables(jobs.jobs, own_id))
     recorder = Recorder(
-        node.sample_log, node.events, network.members.nodes, lambda: jobs.jobs.rows(_EVERYBODY),
+        node.sample_log, node.events, lambda: nearby(own_id, network.members.nodes()),
+        lambda: jobs.jobs.rows(_EVERYBODY),
         lambda: bool(node.source.hides_others), node.threads.reading, reactor, wall,
     )  # fmt: skip
     remembering = Remembering(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from gomd.history.nearby import MAX_RECORDED
 from gomd.interfaces import RememberedEvent, RememberedTable
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of, read, stamp
@@ -29,7 +30,12 @@ async def nodes_at(parts: Parts, caller: Caller, text: str) -> tuple[str, Sequen
         found = await read(parts, caller, parts.history.nodes_at, moment)
     own = parts.collector.own
     text = f"{len(found)} nodes, {sum(node.up for node in found)} up at {stamp(moment)}"
-    return f"{text}, as node {own.id} {own.name} remembers them", found
+    text = f"{text}, as node {own.id} {own.name} remembers them"
+    if found and len(parts.members.nodes()) > MAX_RECORDED:
+        text += (
+            f": it keeps the past of the {MAX_RECORDED} nodes up to its own id, ask another node for others"
+        )
+    return text, found
 
 
 async def processes_at(

@@ -24,7 +24,7 @@ from gomd.interfaces import (
     IThreads,
 )
 from gomd.protocols.no_peers import NoPeers
-from gomd.services.collecting import DATABASE_TIMEOUT, EXPIRE_PERIOD, PERIOD, Collecting
+from gomd.services.collecting import DATABASE_TIMEOUT, EXPIRE_PERIOD, PERIOD, ROUND_LIMIT, Collecting
 from gomd.services.history_pages import PAGE_TIMEOUT
 from libgomd.errors import NotPossible, PeerUnreachable, SourceUnavailable, TimedOut
 from libgomd.model import Caller, Counter, Node, Status
@@ -48,6 +48,13 @@ class Members:
 
     def counters(self) -> Sequence[Counter]:
         return ()
+
+
+class ManyMembers(Members):
+    """A hundred nodes, all up."""
+
+    def nodes(self) -> Sequence[Node]:
+        return [Node(at, f"n{at}", "127.0.0.1", UP) for at in range(1, 101)]
 
 
 @implementer(IHistory)
@@ -248,6 +255,20 @@ class CollectingTests(SynchronousTestCase):
         self.advance(2 * PERIOD)
         self.assertEqual(self.database.cursors[2, "own"], "f.3")
         self.assertGreater(self.counter("collect_failed"), 0)
+
+    def test_more_nodes_than_a_round_has_time_for(self) -> None:
+        """Those that waited are the first of the next round: none waits for ever because of others."""
+        self.stop()
+        self.peers.pages = dict.fromkeys(range(2, 101), 1)
+        self.peers.silent = set(range(2, 70))
+        self.collecting = Collecting(
+            self.make, Own(), ManyMembers(), self.peers, self.threads, Threads(self.clock), self.clock
+        )
+        self.collecting.startService()
+        self.advance(6 * (ROUND_LIMIT + PAGE_TIMEOUT))
+        self.assertEqual(
+            {node for node, stream, _lines in self.database.stored if node > 1}, set(range(70, 101))
+        )
 
     def test_a_node_that_refuses_is_named_once(self) -> None:
         """An older gomd, one that keeps nothing, one that trusts nobody."""
