@@ -23,14 +23,21 @@ class IdleStreams:
 
     A handshake takes several times as long as a short answer. A stream speaks for one caller, in one format,
     for its whole life, so nobody else may have it.
+
+    :param timeout: seconds for which one is kept.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, timeout: float = IDLE_TIMEOUT) -> None:
         self._clock = clock
+        self._timeout = timeout
         self._kept: dict[Hashable, list[tuple[LineConnection, IDelayedCall]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
+
+    def has(self, key: Hashable) -> bool:
+        """Whether a stream that works is kept under ``key``."""
+        return any(connection.error is None for connection, _expiry in self._kept.get(key, ()))
 
     def take(self, key: Hashable) -> LineConnection | None:
         """Return a stream that was kept under ``key`` and still works, None if there is none."""
@@ -44,13 +51,13 @@ class IdleStreams:
         return None
 
     def keep(self, key: Hashable, connection: LineConnection) -> None:
-        """Keep a stream for `IDLE_TIMEOUT`, or close it when there are too many."""
+        """Keep a stream for the timeout, or close it when there are too many."""
         if connection.error is not None:
             return
         if len(self) >= MAX_IDLE or len(self._kept.get(key, ())) >= MAX_IDLE_PER_CALLER:
             connection.close()
             return
-        expiry = self._clock.callLater(IDLE_TIMEOUT, self._expire, key, connection)
+        expiry = self._clock.callLater(self._timeout, self._expire, key, connection)
         self._kept.setdefault(key, []).append((connection, expiry))
 
     def _expire(self, key: Hashable, connection: LineConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
@@ -18,6 +19,7 @@ from zope.interface import implementer
 from gomd.interfaces import ForwardedReply, IPeers
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.protocols.followed_block import take_block
+from gomd.protocols.fresh_streams import FreshStreams
 from gomd.protocols.idle_streams import IdleStreams
 from gomd.protocols.peer_server import behalf
 from gomd.verbs.branches import DO, RELAY
@@ -109,6 +111,7 @@ class PeerClient:
         self._handshake_limits: dict[int, DeferredSemaphore] = {}
         self._open: WeakSet[LineConnection] = WeakSet()
         self._idle = IdleStreams(clock)
+        self._fresh = FreshStreams(clock)
         self._asked = 0
         self._failed = 0
         self._again = 0
@@ -226,20 +229,41 @@ class PeerClient:
     async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
         """See `IPeers.open`."""
         self._asked += 1
-        connection = await self._connect(node, self._contact_of(node))
+        contact = self._contact_of(node)
+        key = (node.id, contact)
+        stream: FrameStream | None = None
+        if (fresh := self._fresh.take(key)) is not None:
+            with suppress(ConnectionLost):  # the other node had closed it; nothing was begun there
+                stream = await self._handed_over(node, fresh, request, caller)
         try:
-            for asked in (behalf(caller, False), request):
-                answer = WholeReply()
+            if stream is None:
+                connection = await self._connect(node, contact)
+                stream = await self._handed_over(node, connection, request, caller)
+        except ConnectionLost as error:
+            raise self._ended(node, error) from error
+        if request.verb == "run":
+            self._fresh.prepare(key, lambda: self._connect(node, contact))
+        return stream
+
+    async def _handed_over(
+        self, node: Node, connection: LineConnection, request: Request, caller: Caller
+    ) -> FrameStream:
+        """Introduce a stream and let ``request`` open it. :raises ConnectionLost: it ended before that."""
+        answers = (WholeReply(), WholeReply())
+        try:
+            # Both at once: where the first one is refused, the other one is, too.
+            for asked, answer in zip((behalf(caller, False), request), answers, strict=True):
                 connection.send(asked, answer)
+            for answer in answers:
                 reply = await self._within(REPLY_TIMEOUT, answer.done, node)
                 if reply.code >= 400:
                     raise error_for(reply.code, reply.text)
-        except ConnectionLost as error:
-            self._failed += 1
-            raise PeerUnreachable(f"node {node.id} {node.name} ended the stream: {error}") from error
         except BaseException:
             connection.abort()
             raise
+        finally:
+            for answer in answers:
+                answer.done.addErrback(lambda _failure: None)  # the first error is the one that is told
         stream = FrameStream()
         connection.hand_over(stream)
         return stream

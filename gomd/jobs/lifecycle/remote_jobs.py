@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -64,13 +64,25 @@ class RemoteJobs:
         self._changes = changes
         self._turns = DeferredSemaphore(_MAX_CONCURRENT_SEARCHES)
 
-    async def start(self, node: Node, name: str, values: dict[str, Any], caller: Caller) -> FrameStream:
+    async def start(
+        self, node: Node, name: str, values: dict[str, Any], caller: Caller, ready: Deferred[None]
+    ) -> FrameStream:
         """
         Start a job on ``node``. The returned stream reports the outcome.
 
+        :param ready: fires when the job may be started; the stream is opened meanwhile. A failure is raised.
         :raises GomdError: the node cannot be reached, or it refused.
         """
-        stream = await self._open(node, Request("run", (name,)), caller)
+        try:
+            stream = await self._open(node, Request("run", (name,)), caller)
+        except BaseException:
+            ready.addErrback(lambda _failure: None)  # that the node cannot be reached is told instead
+            raise
+        try:
+            await ready
+        except BaseException:
+            stream.close()
+            raise
         stream.send(frames.encode_json(frames.SPEC, values))
         return stream
 

@@ -175,8 +175,10 @@ class JobSubmission:
                 await self._on_disk(self._journal.written())
                 await self._launch(tracked, request, account, request.detach, slot, job.started)
             else:
-                await self._on_disk(self._journal.sync())
-                tracked.connect(await self._tracker.remote.start(node, job.name, request.values(), caller))
+                synced = self._on_disk(self._journal.sync())
+                tracked.connect(
+                    await self._tracker.remote.start(node, job.name, request.values(), caller, synced)
+                )
                 slot.release()
             await tracked.begun
             self._check_limit(tracked, request, node)
