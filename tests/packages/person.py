@@ -14,8 +14,6 @@ from tests.integration.systemd.machine import Machine
 
 #: Seconds that one command may take: apt unpacks and configures some fifty packages.
 PATIENCE = 400.0
-#: Seconds in which a command goes on after another one, elsewhere, has done its part.
-_MOMENT = 20.0
 #: A question: what is typed follows what is asked.
 _QUESTION = re.compile(r"(?P<asked>.*(?:\[[^\]]*\]:?|shows there:))(?: (?P<typed>\S+))?")
 #: The output of a command that is left out.
@@ -92,12 +90,11 @@ class Person:
             self._is_busy = False
             assert not rest.strip(), f"{self.name}: {step.command!r} also printed {rest!r}"
 
-    def will_say(self, line: str) -> bool:
-        """Whether a command of this person runs that prints this line next; waits a moment for it."""
+    def says(self, line: str) -> bool:
+        """Whether a command of this person runs, and what it prints next is this line."""
         question = _QUESTION.fullmatch(line.rstrip())
         pattern = _pattern(question["asked"] if question else line.rstrip())
-        end = time.monotonic() + _MOMENT
-        while self._is_busy and not re.match(pattern, self._unread) and time.monotonic() < end:
+        if self._is_busy:
             self._take(0.2)
         return self._is_busy and re.match(pattern, self._unread) is not None
 

@@ -19,7 +19,7 @@ from tests.integration.systemd.machine import wait_until
 from tests.integration.systemd.tree import missing
 from tests.packages.lan import NAMES, Lan
 from tests.packages.packages import debian
-from tests.packages.person import Person
+from tests.packages.person import PATIENCE, Person
 
 #: Seconds that the tutorial promises.
 PROMISED = 600.0
@@ -67,10 +67,19 @@ class Reader:
         if step.prompt:
             self.at(step.user, host or step.host).go_on(step, self._answers)
         else:  # what an earlier command goes on to print
-            busy = [person for person in self._terminals.values() if person.will_say(step.output[0])]
-            assert len(busy) == 1, f"{step.output[0]!r} comes nowhere: {[*self._terminals.values()]}"
-            busy[0].go_on(step, self._answers)
-        self.seconds.append((time.monotonic() - begun, f"{host or step.host}: {step.command or '...'}"))
+            self._who_says(step.output[0]).go_on(step, self._answers)
+        self.seconds.append(
+            (time.monotonic() - begun, f"{host or step.host}: {step.command or step.output[0]}")
+        )
+
+    def _who_says(self, line: str) -> Person:
+        """Return the terminal where a command goes on with a line, when another one has done its part."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            for person in self._terminals.values():
+                if person.says(line):
+                    return person
+        raise AssertionError(f"{line!r} comes nowhere: {[*self._terminals.values()]}")
 
 
 def told() -> list[Step]:
