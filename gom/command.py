@@ -45,7 +45,7 @@ def main(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | 
     except (ConnectionLost, MalformedReply) as error:
         return fail(str(error), NO_DAEMON)
     except GomdError as error:
-        return fail(str(error), REFUSED)
+        return fail(_with_help(argv, error), REFUSED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -56,7 +56,15 @@ def main(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | 
         return fail(f"the answer cannot be written: {error.strerror}", REFUSED)
 
 
-def _help_for(argv: Sequence[str], error: WrongUsage) -> str:
+def _with_help(argv: Sequence[str], error: GomdError) -> str:
+    """Return the sentence of an error; a line of usage from the daemon also says where the help of gom is."""
+    told = str(error)
+    if not isinstance(error, MalformedRequest) or not told.startswith("usage: ") or "--help`" in told:
+        return told
+    return f"{told}; see `{_help_for(argv, error)}`"
+
+
+def _help_for(argv: Sequence[str], error: Exception) -> str:
     """Return the command line that explains what was used wrongly: the verb's own help where it has one."""
     from gom.usages import usage_of
 

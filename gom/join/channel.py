@@ -24,6 +24,7 @@ class Channel:
         self._socket = connected
         self._deadline = time.monotonic() + limit
         self._rest = b""
+        self.has_heard = False
         # Zones are names of this machine's own, and mean nothing to the other end.
         self.here, self.there = (
             without_zone(unmapped(str(place[0])))
@@ -66,6 +67,7 @@ class Channel:
                 raise ConnectionLost(f"the other end is gone: {error.strerror or error}") from error
             if not data:
                 raise ConnectionLost("the other end has hung up")
+            self.has_heard = True
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         return message_of(line), line + b"\n"

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gom.join.channel import Channel
 from gom.join.protocol import VERSION, Exchange, Introduction, WrongCode, bytes_in, text_in
-from libgomd.errors import GomdError, MalformedReply
+from libgomd.errors import ConnectionLost, GomdError, MalformedReply
 from libgomd.node_names import is_node_name
 
 #: Wrong codes that end an invitation.
@@ -104,14 +104,16 @@ class Invitation:
             threading.Thread(target=self._answer, args=(connected,), daemon=True).start()
 
     def _answer(self, connected: socket.socket) -> None:
-        address = "?"
+        address, channel = "?", None
         try:
             channel = Channel(connected, _CALLER_LIMIT)
             address = channel.there
             self._found.put(self._prove(channel))
         except (GomdError, OSError) as error:
             connected.close()
-            self._found.put(Noticed(address, str(error)))
+            # `gom init --join` looks whether somebody invites before it asks for the code: that is not told.
+            if not (isinstance(error, ConnectionLost) and channel is not None and not channel.has_heard):
+                self._found.put(Noticed(address, str(error)))
         finally:
             self._callers.release()
 

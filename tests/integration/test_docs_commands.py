@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.doc_blocks import BLOCKS, Block, commands
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import until
-from tests.unit.test_docs_blocks import BLOCKS, Block, commands
 
 #: Pages whose commands change nothing and end by themselves.
 READING = ("monitoring.md", "troubleshooting.md")

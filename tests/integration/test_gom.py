@@ -47,6 +47,22 @@ def test_json_is_asked_for_and_passed_on(start: Start, capsys: pytest.CaptureFix
     assert daemon.heard == [["format json", "nodes"]]
 
 
+@pytest.mark.parametrize(
+    ("verb", "hint"),
+    [
+        ("history", "; see `gom history --help`"), ("migrate", "; see `gom migrate --help`"),
+        ("where", "; see `gom --help`"),
+    ],
+)  # fmt: skip
+def test_usage_from_the_daemon_says_where_the_help_is(
+    start: Start, capsys: pytest.CaptureFixture[str], verb: str, hint: str
+) -> None:
+    """As wrong usage does that gom finds itself."""
+    daemon = start({verb: f"400 usage: {verb} WORD"})
+    assert main(["-c", daemon.endpoint, verb]) == 1
+    assert capsys.readouterr().err == f"gom: usage: {verb} WORD{hint}\n"
+
+
 def test_a_long_block_is_printed_whole(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     """More lines than are written in one go."""
     lines = "\n".join(str(number) for number in range(1234))

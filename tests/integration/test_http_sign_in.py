@@ -1,4 +1,4 @@
-"""Who may do what over HTTP, with real daemons: tokens, `gom page`, TLS, and endpoints that others reach."""
+"""Who may do what over HTTP: tokens, `gom page`, TLS, and endpoints that others reach."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from gomd.history.sqlite import SqliteHistory
 from gomd.interfaces import HistoryPage
 from libgomd.errors import NotPossible, SourceUnavailable
 from libgomd.wallclock import wall_clock
+from tests.doc_blocks import BLOCKS
 from tests.integration.collected import CollectedContract, collect_all, store
 from tests.integration.daemon import Daemon
 from tests.integration.postgresql import PASSWORD, Postgres, needs_postgresql
@@ -116,6 +118,23 @@ class FaultTests(SynchronousTestCase):
         self.assertEqual((least, most), ("0", "2999"))
         self.assertGreater(self.count("by_minute"), 1000)
         self.assertGreater(self.count("by_hour"), 20)
+
+    def test_what_history_md_asks_in_sql(self) -> None:
+        """Each statement of docs/history.md is answered; Grafana puts expressions for its variables."""
+        self.write(0, 10)
+        self.log.close()
+        collect_all(self.collected, self.log.reader)
+        [text] = [block.text for block in BLOCKS if block.language == "postgresql"]
+        for macro, sql in (
+            (r"\$__timeGroup\(([\w.]+), \$__interval\)", r"date_trunc('minute', \1)"),
+            (r"\$__timeFilter\(([\w.]+)\)", r"\1 > now() - interval '1 day'"),
+        ):
+            text = re.sub(macro, sql, text)
+        statements = [each for each in re.sub("--.*", "", text).split(";") if each.strip()]
+        self.assertEqual(len(statements), 3)
+        for statement in statements:
+            self.server.sql(statement)
+        self.assertTrue(self.server.sql(statements[-1]))
 
     def test_two_collectors(self) -> None:
         """The second gets no lease while the first is there, and stores nothing; afterwards it goes on."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.doc_blocks import BLOCKS
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import PATIENCE
 from tests.integration.jobs import free_port
@@ -78,6 +79,18 @@ def test_promtool_finds_nothing_in_the_rules() -> None:
         [PROMTOOL, "check", "rules", str(RULES)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_accepts_the_configuration_of_the_page(tmp_path: Path) -> None:
+    """The blocks of docs/http.md are one prometheus.yml, the second one the end of its job."""
+    assert PROMTOOL is not None
+    file = tmp_path / "prometheus.yml"
+    file.write_text("".join(b.text for b in BLOCKS if (b.page, b.language) == ("http.md", "yaml")))
+    done = subprocess.run(
+        [PROMTOOL, "check", "config", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "metric_relabel_configs" in file.read_text()
 
 
 def test_every_expression_is_about_metrics_that_are_there(start_daemon: StartDaemon, tmp_path: Path) -> None:

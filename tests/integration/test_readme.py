@@ -20,7 +20,7 @@ _STATUS = re.compile(r"[2-5][0-9][0-9] ")
 def example(heading: str) -> str:
     """Return the literal block after ``heading``."""
     section = README.split(f"\n{heading}\n", 1)[1]
-    found = re.search(r"::\n\n((?:    .*\n|\n)+)", section)
+    found = re.search(r"::(?: \w+)?\n\n((?:    .*\n|\n)+)", section)
     assert found, heading
     return textwrap.dedent(found[1])
 

@@ -178,6 +178,34 @@ def test_purged_it_leaves_nothing(machine: Machine) -> None:
     assert "gomd.service" not in machine.run("systemctl", "list-unit-files", "gomd.service", check=False)
 
 
+def test_purged_where_state_is_a_link(machine: Machine) -> None:
+    """STATE on another disk: its jobs end and it is deleted there; the link is gone as well."""
+    install(machine)
+    machine.run("systemctl", "stop", "gomd")
+    machine.run("mv", "/var/lib/gomd", "/srv/gomd-state")
+    machine.run("ln", "-s", "/srv/gomd-state", "/var/lib/gomd")
+    machine.run("systemctl", "start", "gomd")
+    assert active(machine)
+    pid = job(machine, detached(machine, "sleep", "603"))["pid"]
+    apt(machine, "purge", "gomd")
+    assert args_of(machine, pid) == ""
+    assert not exists(machine, "/srv/gomd-state")
+    assert machine.try_("test", "-L", "/var/lib/gomd").returncode != 0
+
+
+def test_a_purge_follows_no_link_to_what_is_not_gomds(machine: Machine) -> None:
+    """A link to a directory without a lock of the daemon's is removed, and the directory is not."""
+    install(machine)
+    machine.run("systemctl", "stop", "gomd")
+    machine.run("rm", "-r", "/var/lib/gomd")
+    machine.write("/srv/precious/data", "kept")
+    machine.run("ln", "-s", "/srv/precious", "/var/lib/gomd")
+    apt(machine, "purge", "gomd")
+    assert machine.run("cat", "/srv/precious/data") == "kept"
+    assert machine.try_("test", "-L", "/var/lib/gomd").returncode != 0
+    machine.run("rm", "-r", "/srv/precious")
+
+
 def test_the_library_and_gom_without_the_daemon(machine: Machine) -> None:
     """A machine that only asks others needs neither Twisted nor the daemon."""
     apt(machine, "autoremove", "--purge")

@@ -2,7 +2,8 @@
 Every block of code in the documentation is right, as far as that can be said without a cluster.
 
 A block names its language. `console` has commands behind a prompt and what they print, `sh` has commands
-alone, `text` is neither. Programs in other languages are compiled and run where their libraries are tested.
+alone, `text` is neither. They are run by the tests that `RUN_BY` names, or by the one that stands before
+the block.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -23,46 +23,36 @@ from gom.verb_words import VERBS
 from gomd.config.loading import load
 from gomd.history.sqlite.schema import STEPS
 from libgomd.errors import ConfigError
+from tests.doc_blocks import BLOCKS, REASONS, ROOT, Block, commands, steps
 
-ROOT = Path(__file__).parents[2]
-_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Blocks that no test runs, in all pages.
+MOST_NOT_RUN = 6
 #: What stands for a word that only the reader knows: PID, NODE, @NODE, JOB-PID.
 _STANDS_FOR = re.compile(r"@?[A-Z][A-Z-]+$")
 #: The languages that are checked here, and those that are not.
 _CHECKED = ("console", "sh", "ini", "sql")
-_OTHERS = ("{toctree}", "text", "yaml", "c", "java", "perl", "python", "postgresql", "xml")
-
-
-class Block(NamedTuple):
-    """A block of code: the page, the line that it begins at, its language and its text."""
-
-    page: str
-    line: int
-    language: str
-    text: str
-
-
-def blocks() -> Iterator[Block]:
-    """Yield the blocks of all pages."""
-    for path in sorted((ROOT / "docs").glob("*.md")):
-        text = path.read_text("utf-8")
-        for found in _FENCE.finditer(text):
-            yield Block(path.name, text.count("\n", 0, found.start()) + 1, found[1], found[2])
-
-
-BLOCKS = tuple(blocks())
+_OTHERS = ("{toctree}", "text", "yaml", "c", "java", "perl", "python", "postgresql")
+#: The test that runs, compiles or loads the blocks of a language, below tests/, by page if there are several.
+RUN_BY = {
+    "console": {"": "integration/test_docs_examples.py"},
+    "sh": {"": "integration/test_docs_examples.py"},
+    "ini": {"": "unit/test_docs_blocks.py"},
+    "sql": {"": "unit/test_docs_blocks.py"},
+    "yaml": {"http.md": "integration/test_prometheus.py"},
+    "postgresql": {"history.md": "integration/test_postgresql.py"},
+    "c": {"library-c.md": "integration/test_c_client.py"},
+    "java": {"library-java.md": "integration/test_java_client.py"},
+    "perl": {"library-perl.md": "integration/test_perl_client.py"},
+    "python": {
+        "library.rst": "integration/test_library_docs.py", "README.rst": "integration/test_readme.py"
+    },
+}  # fmt: skip
 
 
 def of(*languages: str) -> pytest.MarkDecorator:
     """Return the decorator that gives a test each block of these languages."""
     found = [block for block in BLOCKS if block.language in languages]
     return pytest.mark.parametrize("block", found, ids=[f"{block.page}:{block.line}" for block in found])
-
-
-def commands(block: Block) -> list[str]:
-    """Return the commands of a block: all lines of `sh`, the lines behind a prompt of `console`."""
-    lines = block.text.splitlines()
-    return lines if block.language == "sh" else [line[2:] for line in lines if line[:2] in ("$ ", "# ")]
 
 
 def calls_of_gom(line: str) -> Iterator[list[str]]:
@@ -138,11 +128,38 @@ def test_every_block_names_its_language() -> None:
     assert unknown == []
 
 
+def test_every_block_is_run_somewhere() -> None:
+    """By the test of its language or the one that stands before it; or one of few reasons says why not."""
+    for block in BLOCKS:
+        if block.language in ("{toctree}", "text"):
+            assert not block.mark, f"{block.place}: text is not run anyway"
+        elif not block.mark:
+            by = RUN_BY[block.language]
+            test = ROOT / "tests" / (by.get("") or by[block.page])
+            assert "" in by or block.page in test.read_text("utf-8"), block.place
+            assert test.exists(), block.place
+        elif block.mark.startswith("tests/"):
+            assert block.page in (ROOT / block.mark).read_text("utf-8"), (
+                f"{block.place}: {block.mark} does not say that it runs a block of that page"
+            )
+        else:
+            assert block.mark in REASONS, f"{block.place}: {block.mark!r} is none of {list(REASONS)}"
+
+
+def test_few_blocks_are_not_run() -> None:
+    """A mark without a test is for what installs software and builds this project; it is not the easy way."""
+    marked = [block.place for block in BLOCKS if block.mark in REASONS and block.mark != "machines"]
+    assert len(marked) <= MOST_NOT_RUN, marked
+    machines = {block.page for block in BLOCKS if block.mark == "machines"}
+    assert machines == {"install.md"}, "only the tutorial is run by `make test-packages`"
+
+
 @of("console", "sh")
 def test_commands_are_right(block: Block) -> None:
     """The shell can read them, and every call of gom has a verb and options that gom knows."""
     lines = commands(block)
-    assert lines, "a console block has commands behind `$ ` or `# `"
+    goes_on = block.mark == "machines" and not steps(block)[0].prompt
+    assert lines or goes_on, "a console block has commands behind `$ ` or `# `"
     done = subprocess.run(["sh", "-n"], input="\n".join(lines), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for line in lines:

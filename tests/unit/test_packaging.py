@@ -189,6 +189,24 @@ def test_the_unit_of_the_package_is_the_shipped_one() -> None:
     assert "/opt/gomd" not in unit
 
 
+def test_the_functions_of_the_library_in_c_are_those_of_its_package() -> None:
+    """
+    The version script, which says what the library exports, and the symbols file of libgomd0 have the same.
+
+    A new function gets a line there with the next version; one that is gone needs another soname.
+    """
+    script = (ROOT / "clients/c/libgomd.map").read_text("utf-8")
+    node, exported = re.match(r"(\w+) \{\s+global:\s+(.*?)\s+local: \*;", script, re.DOTALL).groups()  # type: ignore[union-attr]
+    functions = [each.strip() for each in exported.split(";") if each.strip()]
+    first, *lines = (DEBIAN / "libgomd0.symbols").read_text("utf-8").splitlines()
+    listed = [line.split()[0] for line in lines]
+    assert listed == sorted(f"{each}@{node}" for each in (node, *functions))
+    assert all(numbers(line.split()[1]) <= numbers(VERSION) for line in lines)
+    makefile = (ROOT / "clients/c/Makefile").read_text("utf-8")
+    assert f"SONAME := {first.split()[0]}\n" in makefile
+    assert first.split()[:2] == ["libgomd.so.0", "libgomd0"]
+
+
 @pytest.mark.parametrize("name", ["debian/rules", "make-deb", "test-debian"])
 def test_what_is_run_is_executable(name: str) -> None:
     """And the scripts of packages are good shell."""

@@ -20,7 +20,7 @@ SOURCES = ("gom", "gomd", "libgomd", "twisted", "setup.cfg", "pyproject.toml", "
 #: Where the units lie in the checkout.
 CONTRIB = CHECKOUT / "contrib"
 
-# $1: a directory of its own, $2: the tree, $3: what is copied to /src
+# $1: a directory of its own, $2: the tree, $3: what is copied to /src, $4: its host name
 _INIT = """
 set -eu
 mount -t tmpfs -o mode=0755 machine "$1"
@@ -46,8 +46,9 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
-echo machine >etc/hostname
-hostname machine
+echo "$4" >etc/hostname
+printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$4" >etc/hosts
+hostname "$4"
 ip link set lo up
 pivot_root . .
 umount -l .
@@ -74,12 +75,14 @@ class Machine:
 
     :param home: a directory for it. :param tree: of `tests.integration.systemd.tree`.
     :param sources: what is copied to its /src; None: what of the checkout is installed.
+    :param name: its host name.
     """
 
-    def __init__(self, home: Path, tree: Path, sources: Path | None = None) -> None:
+    def __init__(self, home: Path, tree: Path, sources: Path | None = None, name: str = "machine") -> None:
         self._home = home
         self._tree = tree
         self._sources = sources
+        self.name = name
         self._cgroup = Path(_unified(), f"gomd-test-{os.getpid()}-{home.name}")
         self._outer: subprocess.Popen[bytes] | None = None
         self._cursor = ""
@@ -105,7 +108,7 @@ class Machine:
             [
                 "unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child",
                 "--propagation=private", "--", "sh", "-c", script, _INIT,
-                str(place), str(self._tree), str(sources),
+                str(place), str(self._tree), str(sources), self.name,
             ],
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip

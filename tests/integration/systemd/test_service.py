@@ -324,7 +324,7 @@ def test_a_socket_for_the_metrics(machine: Machine) -> None:
 
 
 def test_the_unit_from_a_virtual_environment(machine: Machine) -> None:
-    """`make install-unit` writes the whole path of its twistd, whatever is in it: no PATH has to have it."""
+    """`make install-unit` (docs/service.md) writes the whole path of its twistd, whatever is in it."""
     text = (CONTRIB / "gomd.service").read_text()
     place = "/srv/my gomd 100%n"
     machine.run("mkdir", place)
@@ -346,7 +346,7 @@ def test_the_unit_from_a_virtual_environment(machine: Machine) -> None:
 
 
 def test_started_by_hand_it_opens_its_directory_to_users(machine: Machine) -> None:
-    """Without systemd root's daemon makes /run/gomd itself; a umask of 077 does not close it."""
+    """As in docs/service.md: root's daemon makes /run/gomd itself; a umask of 077 does not close it."""
     for before in ("", "mkdir -m 700 /run/gomd; "):
         machine.run("rm", "-rf", "/run/gomd")
         start = f"{before}umask 077; exec twistd --pidfile /run/gomd.pid --logfile /tmp/gomd.log gomd"
