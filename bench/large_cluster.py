@@ -19,7 +19,7 @@ from bench.big_cluster import BigCluster, invented
 from bench.stalls import StallMeter
 from bench.watched_cluster import WatchedPeers
 from gomd.verbs.context import Parts
-from libgomd.model import Caller, Node, Output
+from libgomd.model import Caller, Output
 
 _reactor: Any = installed_reactor
 #: Seconds between two looks at whether the meter is asked for.
@@ -31,11 +31,11 @@ class LargePeers(WatchedPeers):
 
     _NUMBER: Final = re.compile(rb'("(?:node|home)": |"identity": ")65000')
 
-    async def _made_for(self, node: Node, words: tuple[str, ...], caller: Caller) -> list[bytes]:
+    async def _made_for(self, node: int, words: tuple[str, ...], caller: Caller) -> list[bytes]:
         if words not in self._templates:
-            template = await super()._made_for(replace(node, id=65000), words, caller)
+            template = await super()._made_for(65000, words, caller)
             self._templates[words] = [self._NUMBER.sub(b"\\1#", each) for each in template]
-        number = b"%d" % node.id
+        number = b"%d" % node
         return [each.replace(b"#", number) for each in self._templates[words]]
 
     def __init__(self, clock: Any) -> None:

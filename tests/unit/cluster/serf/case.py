@@ -110,7 +110,8 @@ class FakeAgent:
         """Return the bytes of a reply."""
         if command not in ("stats", "members", "handshake"):
             self.did.append((command, body))
-        error, more = self.errors.get(command, ""), None
+        error = self.errors.get(command, "")
+        more: Any = None
         if command == "auth" and body["AuthKey"] != self.auth:
             error = "Invalid authentication token"
         elif command == "stats":
