@@ -130,7 +130,7 @@ class AgentTests(SynchronousTestCase):
         self.agent.start()
         snapshot = Path(self.folder, "snapshot")
         snapshot.write_text("junk")
-        starts = []
+        starts: list[tuple[int, bool]] = []
         for _ in range(600):
             if len(self.started) > len(starts):
                 starts.append((round(self.clock.seconds()), snapshot.exists()))
