@@ -82,7 +82,7 @@ def test_agents_of_the_administrator(room: SerfRoom) -> None:
     wrong.chmod(0o600)
     agents = [room.agent(number, auth="secret", encrypt=KEY) for number in (2, 3, 4, 5)]
     stranger = room.agent(6, encrypt=OTHER_KEY)
-    assert stranger.ask("join", agents[0].gossip).returncode != 0  # another encryption key: another cluster
+    assert stranger.ask("join", agents[0].gossip).returncode != 0  # with another encryption key
     for agent in agents[1:]:
         agent.join(agents[0])
     # Somebody else's gomd in the same Serf cluster, with the same id as ours and another key.
