@@ -1,4 +1,4 @@
-"""The serf engine keeps what every engine promises (`tests/unit/cluster/contract.py`) with real Serf agents."""
+"""The serf engine with real Serf agents keeps what every engine promises (tests.unit.cluster.contract)."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_daemons_with_agents_of_their_own(room: SerfRoom) -> None:
 
 
 def test_agents_of_the_administrator(room: SerfRoom) -> None:
-    """Two clusters joined by accident, members that are no gomd, a wrong auth key, an agent that comes back."""
+    """Clusters joined by accident, members that are no gomd, a wrong auth key, an agent that is back."""
     auth = room.path / "auth"
     auth.write_text("secret\n")
     auth.chmod(0o600)
