@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from gomd.cluster.seeds import numeric_seeds
 from gomd.services.threads import Threads
+from gomd.tap.engine_needs import check_auth_file
 from gomd.tap.engine_setup import EngineSetup, derived
 from libgomd.errors import ConnectionLost
 
@@ -24,7 +25,11 @@ _MEMBERS_PER_NODE: Final = 4
 
 
 def serf_engine(setup: EngineSetup) -> Any:
-    """Return the engine, with an agent that gomd runs or with the administrator's."""
+    """
+    Return the engine, with an agent that gomd runs or with the administrator's. Blocks briefly.
+
+    :raises ConfigError: the file with the auth key of that agent cannot be used.
+    """
     from gomd.cluster.serf import AdministratorsAgent, AgentFiles, AgentLink, Serf, SerfAgent
     from gomd.cluster.serf.member import NodeClaim, tags_of
     from gomd.cluster.serf.rpc_client import SerfRpc
@@ -52,6 +57,7 @@ def serf_engine(setup: EngineSetup) -> Any:
 
     agent: Any
     if peers.serf_rpc is not None:
+        check_auth_file(setup.config)
         agent = AdministratorsAgent(peers.serf_rpc.host, peers.serf_rpc.port, peers.serf_auth_file, threads)
     else:
         folder = os.path.join(setup.config.node.state_dir, FOLDER)

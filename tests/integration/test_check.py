@@ -25,6 +25,8 @@ REFUSED = [
     ("peers.key_file=junk", "junk"),
     ("peers.engine=map peers.map_file=missing", "missing"),
     ("peers.engine=map peers.map_file=junk", "junk"),
+    ("peers.engine=serf peers.serf_program=/none/serf", "apt install serf"),
+    ("peers.engine=serf peers.serf_rpc=127.0.0.1:7373 peers.serf_auth_file=missing", "missing"),
     ("telnet.endpoints=tcp:198.51.100.77:2901", "198.51.100.77"),
     ("telnet.endpoints=tcp:name.invalid:2901", "name.invalid"),
     ("telnet.endpoints=tcp:[2001:db8::7]:2901", "2001:db8::7"),

@@ -29,6 +29,9 @@ from libgomd.wallclock import Wall
 SUSPECT_AFTER: Final = 2
 DOWN_AFTER: Final = 3
 _FAILED: Final = "failed: no Serf agent gets an answer from its agent, nor this node from its gomd"
+_REAPED: Final = "reaped: Serf no longer lists its agent, and its gomd does not answer this node"
+#: Seconds for which Serf may call the agent of a node failed that answers, before that is reported.
+REPORT_FAILED_AFTER: Final = 30.0
 #: Failures after which a claim that was never proven is reported.
 _REPORT_AFTER: Final = 3
 #: Seconds until a second member that claims the id of a node that is up is asked again.
@@ -42,11 +45,12 @@ class SerfNode:
     :ivar member: the name of its agent in Serf. :ivar claim: what it has proven. :ivar address: where it
         answered.
     :ivar answered: when it last did. :ivar doubts: questions since then without an answer.
-    :ivar has_failed: whether Serf calls its agent failed. :ivar gone: when it left or went down, None while
+    :ivar failure: why it is down if it does not answer, empty while Serf calls its agent alive; since
+        ``failed_at``. :ivar gone: when it left or went down, None while
         it is up.
     """
 
-    __slots__ = ("address", "answered", "asking", "claim", "doubts", "gone", "has_failed", "member")
+    __slots__ = ("address", "answered", "asking", "claim", "doubts", "failed_at", "failure", "gone", "member")
 
     def __init__(self, member: str, claim: NodeClaim, address: Address, now: float) -> None:
         self.member = member
@@ -54,7 +58,8 @@ class SerfNode:
         self.address = address
         self.answered = now
         self.doubts = 0
-        self.asking = self.has_failed = False
+        self.asking = False
+        self.failure, self.failed_at = "", 0.0
         self.gone: float | None = None
 
     @property
@@ -113,17 +118,21 @@ class SerfRoster:
         """Take what Serf says of one member. :param event: ``member-reap``, or anything else."""
         node = self._by_member.get(heard.member)
         if event == "member-reap":
-            self._lose(heard, node, EventKind.DOWN, "reaped: Serf has given its agent up")
+            self._fail(heard.member, node, _REAPED)
         elif heard.status == "alive":
             self._alive(heard, node)
         elif heard.status == "failed":
-            self.proofs.drop(heard.member)
-            if node is not None and node.gone is None and not node.has_failed:
-                node.has_failed, node.answered = True, float("-inf")
-                if node.doubts:
-                    self.gone(node, EventKind.DOWN, _FAILED)
+            self._fail(heard.member, node, _FAILED)
         elif heard.status == "left":
             self._lose(heard, node, EventKind.LEAVE, "left: its Serf agent said goodbye")
+
+    def _fail(self, member: str, node: SerfNode | None, reason: str) -> None:
+        """Ask a node whose agent is said to be gone; it is down when it does not answer."""
+        self.proofs.drop(member)
+        if node is not None and node.gone is None and not node.failure:
+            node.failure, node.failed_at, node.answered = reason, self._clock.seconds(), float("-inf")
+            if node.doubts:
+                self.gone(node, EventKind.DOWN, reason)
 
     def _lose(self, heard: Heard, node: SerfNode | None, kind: EventKind, reason: str) -> None:
         self.proofs.drop(heard.member)
@@ -136,7 +145,7 @@ class SerfRoster:
             self._lose(heard, node, EventKind.LEAVE, "gomd stopped, its Serf agent goes on")
             return
         if node is not None:
-            node.has_failed = False
+            node.failure = ""
             if node.gone is None:
                 if node.claim == claim:
                     return
@@ -150,10 +159,10 @@ class SerfRoster:
         self.proofs.wanted(heard.member, claim)
 
     def only(self, members: set[str]) -> None:
-        """Take ``members`` for all that Serf lists."""
+        """Take ``members`` for all that Serf lists. An agent that was just started may not know all yet."""
         for node in list(self.up()):
             if node.member not in members:
-                self.gone(node, EventKind.DOWN, "reaped: Serf no longer lists its agent")
+                self._fail(node.member, node, _REAPED)
 
     # -- what nodes prove
 
@@ -202,7 +211,7 @@ class SerfRoster:
     def _replace(self, old: SerfNode | None, node: SerfNode) -> None:
         if old is not None and self._by_member.get(old.member) is old:
             del self._by_member[old.member]
-            if old.member != node.member and old.has_failed and is_of_gomd(old.member):
+            if old.member != node.member and old.failure and is_of_gomd(old.member):
                 self._force_leave(old.member)
         self.nodes[node.id] = self._by_member[node.member] = node
 
@@ -251,7 +260,8 @@ class SerfRoster:
         doubts, node.doubts = node.doubts, 0
         if node.gone is None and doubts >= SUSPECT_AFTER:
             self._publish(EventKind.UP, node, "it answers after all", self._own_id)
-        if node.has_failed and node.gone is None:
+        is_long_ago = self._clock.seconds() - node.failed_at >= REPORT_FAILED_AFTER
+        if node.failure and node.gone is None and is_long_ago:
             reason = (
                 "Serf calls its agent failed, but its gomd answers: it stays listed; see to its Serf agent"
             )
@@ -263,8 +273,8 @@ class SerfRoster:
             return
         node.answered = self._clock.seconds()  # of the last question: the next one is due a while after it
         node.doubts += 1
-        if node.has_failed:
-            self.gone(node, EventKind.DOWN, _FAILED)
+        if node.failure:
+            self.gone(node, EventKind.DOWN, node.failure)
         elif node.doubts >= DOWN_AFTER:
             reason = f"silent: its Serf agent is alive, but its gomd has not answered {node.doubts} questions"
             self.gone(node, EventKind.DOWN, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
@@ -110,8 +110,7 @@ class FakeAgent:
         """Return the bytes of a reply."""
         if command not in ("stats", "members", "handshake"):
             self.did.append((command, body))
-        error = self.errors.get(command, "")
-        more: Any = None
+        error, more = self.errors.get(command, ""), cast("Any", None)
         if command == "auth" and body["AuthKey"] != self.auth:
             error = "Invalid authentication token"
         elif command == "stats":

@@ -18,12 +18,14 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from gomd.config import assembly
 from gomd.interfaces import IThreads
 from libgomd.errors import ConfigError, NotPossible
 from tests.unit.scratch import scratch
 
 serf = pytest.importorskip("gomd.cluster.serf")
 processes = pytest.importorskip("gomd.cluster.serf.agent_process")
+files = pytest.importorskip("gomd.cluster.serf.agent_files")
 KEYS = (b"k" * 32, b"n" * 32)
 TAGS = {"gomd_id": "7"}
 
@@ -233,3 +235,8 @@ class AuthFileTests(SynchronousTestCase):
         self.assertRaisesRegex(ConfigError, "No such file", serf.read_auth_file, self.path)
         os.symlink("/etc/shadow", self.path)
         self.assertRaisesRegex(ConfigError, "symbolic link", serf.read_auth_file, self.path)
+
+
+def test_the_distance_of_the_ports() -> None:
+    """gomd.ini is checked with the same number that the agent is started with."""
+    assert assembly.SERF_PORT_OFFSET == files.PORT_OFFSET
