@@ -210,7 +210,8 @@ class TreeFanOut:
             silence.stop()
 
     def _give_up(self, relay: Node, error: GomdError) -> None:
-        self._log.info(
+        log = self._log.warn if isinstance(error, MalformedReply) else self._log.info
+        log(
             "node {node} {name} asks no branch for this one any more, which is asked otherwise: {error}",
             node=relay.id, name=relay.name, error=str(error),
         )  # fmt: skip

@@ -45,6 +45,13 @@ def _all(daemon: Daemon, words: str) -> list[dict[str, Any]]:
         return line.ask(f"@all {words}").rows
 
 
+def _cost(daemon: Daemon) -> int:
+    """Return how many streams one `@all load` takes."""
+    before = _streams(daemon)
+    _all(daemon, "load")
+    return _streams(daemon) - before
+
+
 def _round(line: Line) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     while not rows or len(rows) < rows[0]["rows"]:
@@ -63,11 +70,17 @@ def test_a_relay_is_killed_in_mid_watch(seven: list[Daemon]) -> None:
     assert [(row["from"], row["line"], row["exit"]) for row in found] == [
         (node, *each) for node in EVERYBODY for each in (("Linux", None), (None, 0))
     ]
-    before = _streams(first)
+    third = seven[2]  # it relays; what it does not take from admins of others is its own affair
+    third.configure("admin_from_peers = no\n")
+    third.signal(signal.SIGHUP)
+    until(lambda: [row["from"] for row in _all(first, "jobs")] == [3])
+    [refused] = _all(first, "jobs")
+    assert (refused["code"], "admin_from_peers" in refused["error"]) == (403, True)
     for words in ("load", "nodes", "version"):
         assert {row["from"] for row in _all(first, words)} == set(EVERYBODY), words
     assert [row["from"] for row in _all(first, "load")] == EVERYBODY
-    assert _streams(first) - before == 4 * 2
+    until(lambda: _cost(first) == 2)  # a relay that was too slow for a busy machine is replaced
+    before = _streams(first)
     with first.connect_unix() as line:
         line.ask("format json")
         line.send(b"watch -n 0.5 @all load\r\n")
@@ -75,7 +88,7 @@ def test_a_relay_is_killed_in_mid_watch(seven: list[Daemon]) -> None:
         end = time.monotonic() + 2 * PATIENCE
         while {row.get("rows_age") for row in _round(line)} != {0}:
             assert time.monotonic() < end
-        assert _streams(first) - before == 4 * 2 + 2
+        assert _streams(first) - before < 6
         relay = next(number for number in (2, 3, 4) if _streams(seven[number - 1]))
         seven[relay - 1].kill()
         while True:
