@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -51,6 +51,14 @@ class NoEngine:
 
     def set_keys(self, keys: tuple[bytes, ...]) -> None:
         """It has no traffic of its own."""
+
+
+def usable_seeds(config: Config, seeds: Iterable[Address]) -> tuple[Address, ...]:
+    """Return those of ``seeds``, addresses, that this node can send to. Swim has only the first address."""
+    peers = config.peers
+    own = peers.addresses[:1] if peers.engine == "swim" else peers.addresses
+    families = set(map(is_ipv6, own))
+    return tuple(each for each in seeds if is_ipv6(each[0]) in families)
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,9 @@ def _swim(setup: EngineSetup) -> Any:
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    runner = SwimRunner(make, swim_keys(setup.keys), numeric_seeds(peers.seeds), threads, reactor)
+    runner = SwimRunner(
+        make, swim_keys(setup.keys), usable_seeds(setup.config, numeric_seeds(peers.seeds)), threads, reactor
+    )
     summaries = Summaries(setup.protocol.asker.ask)
     return Swim(setup.collector.own_node, runner, summaries, reactor, setup.events, setup.wall, peers.forget)
 
