@@ -23,7 +23,7 @@ QUESTIONS: Final = frozenset(
     (
         "help", "version", "whoami", "format", "quit", "stats", "nodes", "node", "load", "speed", "mem",
         "util", "cpus", "status", "map", "ls", "get", "ps", "where", "watch", "events", "doctor",
-        "history", "busiest", "measures", "switches", "relay",
+        "history", "busiest", "measures", "switches",
     )
 )  # fmt: skip
 

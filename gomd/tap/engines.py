@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any, Final, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from gomd.cluster.membership import HeartbeatEngine, MapAdmission, Settings
 from gomd.cluster.membership.admission import IAdmission
 from gomd.cluster.seeds import numeric_seeds
+from gomd.config import Config
 from gomd.config.settings import PeersSettings
 from gomd.services.threads import Threads
 from gomd.tap.engine_setup import EngineSetup, derived
@@ -46,6 +47,17 @@ class NoEngine:
 
     def set_seeds(self, seeds: tuple[Address, ...]) -> None:
         """No seeds are needed."""
+
+    def set_keys(self, keys: tuple[bytes, ...]) -> None:
+        """It has no traffic of its own."""
+
+
+def usable_seeds(config: Config, seeds: Iterable[Address]) -> tuple[Address, ...]:
+    """Return those of ``seeds``, addresses, that this node can send to. Swim has only the first address."""
+    peers = config.peers
+    own = peers.addresses[:1] if peers.engine == ("swim",) else peers.addresses
+    families = set(map(is_ipv6, own))
+    return tuple(each for each in seeds if is_ipv6(each[0]) in families)
 
 
 def _heartbeat(setup: EngineSetup) -> Any:
@@ -88,7 +100,10 @@ def _swim(setup: EngineSetup) -> Any:
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
-    runner = SwimRunner(make, derived("swim", setup.keys), numeric_seeds(peers.seeds), threads, reactor)
+    runner = SwimRunner(
+        make, derived("swim", setup.keys), usable_seeds(setup.config, numeric_seeds(peers.seeds)), threads,
+        reactor,
+    )  # fmt: skip
     summaries = Summaries(setup.protocol.asker.ask)
     return Swim(setup.collector.own_node, runner, summaries, reactor, setup.events, setup.wall, peers.forget)
 

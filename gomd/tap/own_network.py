@@ -22,7 +22,7 @@ from gomd.services.threads import Threads
 from gomd.sources.addresses import read_interfaces
 from gomd.sources.netlink import open_monitor
 from gomd.tap.choices import default_addresses, meant_addresses
-from gomd.tap.engines import Engine
+from gomd.tap.engines import Engine, usable_seeds
 from libgomd.model import Event, EventKind
 from libgomd.wallclock import Wall
 
@@ -73,7 +73,10 @@ class OwnNetwork:
         self._own_events = own_events
         self._addresses = [OwnAddress(setting, now) for setting, now in meant_addresses(config).items()]
         self._names = Threads(reactor, reactor, "names", size=MAX_CONCURRENT_LOOKUPS)
-        self._seeds = Seeds(config.peers.seeds, self._names, reactor, engine.set_seeds)
+        self._seeds = Seeds(
+            config.peers.seeds, self._names, reactor,
+            lambda found: engine.set_seeds(usable_seeds(config, found)),
+        )  # fmt: skip
 
     @property
     def trouble(self) -> str:

@@ -289,7 +289,8 @@ class HeartbeatEngine:
         """See `IDetectorListener.suspected`."""
         self._changes.mark_suspect(member, self.own_id, reason)
         notice = self._notice(MemberState.SUSPECT, member, reason)
-        self._transport.send(notice, member.places)
+        for place in member.places:
+            self._transport.send(notice, [place])
         self._broadcasts.queue(notice)
 
     def dead(self, member: Member, reason: str) -> None:

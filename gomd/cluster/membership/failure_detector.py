@@ -159,7 +159,8 @@ class FailureDetector:
             # four single probes; one in a thousand answers none of these seven packets.
             for _ in range(1 if now == check.started else 2):
                 self._probes += 1
-                self._transport.send(Probe(check.request_id, member.id), member.places)
+                for place in member.places:  # sealed for each: who gets both takes one for a replay
+                    self._transport.send(Probe(check.request_id, member.id), [place])
         if now >= check.next_indirect_probe:
             check.next_indirect_probe = now + timing.indirect_probe_delay * 2
             self._request_indirect_probes(check)

@@ -83,6 +83,7 @@ class Heartbeats:
         self._newcomers: list[Member] = []
         self._next_multicast = self._next_direct = 0.0
         self._multicasts = 0
+        self._directs = 0
         self._needs_both = False
 
     @property
@@ -194,9 +195,15 @@ class Heartbeats:
                 addresses = [each.address for each in some]
                 # Peers are served in turn, so the choice must be random to reach each of them sometimes.
                 seconds = [each.second for each in some if each.second is not None]
-                if seconds and self._random.random() * _HEARTBEATS_PER_EXTRA < 1:
-                    addresses += seconds
-                self._transport.send(self.make_heartbeat(notes=notes), addresses)
+                message = self.make_heartbeat(notes=notes)
+                self._transport.send(message, addresses)
+                self._directs += 1
+                if len(some) == len(direct):  # none in turn: exactly every fourth
+                    is_fourth = self._directs % _HEARTBEATS_PER_EXTRA == 0
+                else:
+                    is_fourth = bool(seconds) and self._random.random() * _HEARTBEATS_PER_EXTRA < 1
+                if seconds and is_fourth:
+                    self._transport.send(message, seconds)  # sealed anew: a copy would be taken for a replay
                 if roster is not None:
                     self._transport.send(roster, addresses)
                 extras = self.extras()

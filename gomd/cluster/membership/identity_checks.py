@@ -94,7 +94,8 @@ class IdentityChecks:
 
     def _probe(self, claim: Claim) -> None:
         to = claim.member.places if claim.kind is ClaimKind.RIVAL else (claim.address,)
-        self._transport.send(Probe(claim.request_id, claim.member.id), to)
+        for place in to:
+            self._transport.send(Probe(claim.request_id, claim.member.id), [place])
 
     def receive_ack(self, ack: ProbeAck) -> None:
         """Process an acknowledgement, if it answers one of our probes."""

@@ -105,15 +105,16 @@ class DatagramReceiver:
     def _sign_of_life(self, datagram: Datagram, member: Member, address: Address, now: float) -> bool:
         """Process a datagram of a known instance. Return False when its message must be ignored."""
         message, up = datagram.message, member.state is MemberState.UP
+        place = (address[0], message.port) if isinstance(message, messages.Heartbeat) else address
         if datagram.sequence <= member.sequence:
             if not up:
                 return False  # a late datagram, sent before the node left
             member.vouched_at = now
+            if place == member.second:  # the ports of both families are read one after the other
+                self._joins.second_addresses.heard(member, now)
         else:
             member.sequence = datagram.sequence
-            place = address
             if isinstance(message, messages.Heartbeat):
-                place = (address[0], message.port)
                 member.take(message, self._time.now_with_gaps())
             if place == member.address:
                 member.heard_at = now

@@ -16,7 +16,10 @@ class IPeerTransport(Interface):
     """Seals and sends messages. No call raises or blocks: a message that cannot be sent now is lost."""
 
     def send(message: Message, addresses: Sequence[Address]) -> None:
-        """Send one packet to each of ``addresses``. It may be sealed once for all of them."""
+        """
+        Send one packet to each of ``addresses``. It may be sealed once for all of them, so that a node at two
+        of them drops one as a replay.
+        """
 
     def multicast(message: Message, everywhere: bool = True) -> None:
         """

@@ -58,7 +58,7 @@ class SwimSetup:
                 bind=shown(self.address, self.port + PORT_OFFSET),
                 cluster="gomd",
                 keys=list(keys),
-                seeds=seeds_of(each for each in seeds if is_ipv6(each[0]) == is_ipv6(self.address)),
+                seeds=seeds_of(seeds),
                 meta={"name": self.name, "port": str(self.port), "stream": str(self.stream_port)},
                 probe_interval=self.heartbeat,
                 probe_timeout=self.heartbeat / 2,

@@ -3,7 +3,7 @@ dies."""
 
 from __future__ import annotations
 
-from tests.integration.cluster.asking import ask, events, eventually, see, start, up
+from tests.integration.cluster.asking import ask, counters, events, eventually, see, start, up
 from tests.integration.families import add_addresses, ipv4, ipv6, network_of, remove_address
 from tests.integration.hosts import Host
 from tests.integration.migration.moving import Job
@@ -91,7 +91,10 @@ def test_seeds_at_link_local_addresses() -> None:
 
 
 def test_a_name_with_a_dead_ipv6_address() -> None:
-    """Both addresses of the name are tried, and it is one node, with the address that answers."""
+    """
+    Both addresses of the name are tried, and it is one node, with the address that answers. Without multicast too
+    the other address is used while one is gone.
+    """
     with network_of(("4", "6"), ("4", "6"), discovery="no") as found:
         first, second = found
         names = first.home.parent / "hosts"
@@ -100,4 +103,11 @@ def test_a_name_with_a_dead_ipv6_address() -> None:
         second.ini(seeds="alpha.test:5428")
         start(found)
         see(found, frozenset({1, 2}))
-        eventually(lambda: addresses(second)[1] == (ipv4(first), [ipv4(first), ipv6(first)]))
+        both = [ipv4(first), ipv6(first)]
+        eventually(lambda: addresses(second)[1] == (ipv4(first), both))
+        remove_address(first, ipv4(first))
+        eventually(lambda: addresses(second)[1] == (ipv6(first), both))
+        add_addresses(first, ipv4(first))
+        eventually(lambda: addresses(second)[1] == (ipv4(first), both))
+        assert [row["kind"] for row in events(second, 1)] == ["join", "up", "up"]
+        assert counters(second).get("datagrams_dropped_replayed", 0) == 0

@@ -118,6 +118,20 @@ class SecondAddressTests(SynchronousTestCase):
         )
         self.assertNotIn(EventKind.DOWN, self.kinds())
 
+    def test_two_ports_are_not_read_in_the_order_of_sending(self) -> None:
+        """What was sent to one address before the other counts also when it is read after that."""
+        self.meet()
+        self.hear_for(4, NEW)
+        for _ in range(2):
+            self.alone.clock.advance(1)
+            self.alone.sequence += 1  # that of the datagram that is read second
+            self.alone.hear(2, beat(2), NEW)
+            late = self.alone.sequence
+            self.alone.sequence -= 2
+            self.alone.hear(2, beat(2), OLD)
+            self.alone.sequence = late
+        self.assertEqual(self.shown(), (OLD, (OLD, NEW)))
+
     def test_a_silent_node_is_probed_at_both(self) -> None:
         """An answer at either says that it lives."""
         self.meet()
