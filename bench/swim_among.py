@@ -19,8 +19,8 @@ from bench.played_swim import serve
 from bench.servers import memory_of
 from bench.stalls import StallMeter
 
-#: Seconds over which the idle node is measured, and that anything may take.
-IDLE_SECONDS: Final = 15.0
+#: Seconds over which the idle node is measured (it exchanges its list in as many), and that anything may take.
+IDLE_SECONDS: Final = 30.0
 STEP_TIMEOUT: Final = 90.0
 #: The share of the members that die at once.
 DYING: Final = 0.05
