@@ -213,9 +213,8 @@ def _rows(name: str, result: Result) -> list[Row]:
         if result.get(key) is not None
     ]
     if trouble := result.get("trouble"):
-        found.append(
-            unmeasured(f"{name}: 5 % dying at once", None, "s", f"missed by some: {trouble}"[:60], None)
-        )
+        why = f"missed by some: {trouble}"[:60]
+        found.append(unmeasured(f"{name}: 5 % dying at once", None, "s", why, None))
     if "false" in result:
         found.append(limit(f"{name}: false downs", result["false"], "", 0.5))
     return found
