@@ -7,6 +7,7 @@ send their rounds as in `bench.watched_cluster`.
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -58,6 +59,8 @@ def serve_large(nodes: int, port: Connection) -> None:
 
     Whatever is sent to ``port`` afterwards is answered with the longest work at a time since, in seconds.
     """
+    gc.collect()
+    gc.freeze()  # as the daemon does (gomd.services.own_memory)
     daemon = LargeCluster(invented(nodes)[0])
     listening = _reactor.listenTCP(0, daemon.telnet_factory, interface="127.0.0.1")
     meter = StallMeter(_reactor)

@@ -12,15 +12,16 @@ import multiprocessing
 import os
 import statistics
 import time
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from bench import own_network
 from bench.played_swim import serve
 from bench.servers import memory_of
 from bench.stalls import StallMeter
 
-#: Seconds over which the idle node is measured, and that anything may take.
-IDLE_SECONDS: Final = 15.0
+#: Seconds over which the idle node is measured: from one exchange of its list to the next; and that anything
+#: may take.
+IDLE_SECONDS: Final = 30.0
 STEP_TIMEOUT: Final = 90.0
 #: The share of the members that die at once.
 DYING: Final = 0.05
@@ -47,12 +48,18 @@ def among(count: int) -> Result:
         player.join()
 
 
+def installed_reactor() -> Any:
+    """Return the reactor of this process; it must not be there before the network is entered."""
+    from twisted.internet import reactor
+
+    return reactor
+
+
 class _Measured:
     """The node. :param players: commands for the members. :param port: where all of them listen."""
 
     def __init__(self, count: int, players: Any, port: int) -> None:
         from kinship.blocking import Cluster as KinshipCluster
-        from twisted.internet import reactor
 
         from gomd.cluster.events import Events
         from gomd.cluster.summaries import Summaries
@@ -63,7 +70,7 @@ class _Measured:
 
         self._count = count
         self._players = players
-        self._reactor: Any = reactor
+        self._reactor = installed_reactor()
         status = Status.CONFIGURED | Status.UP
         own = Node(1, "node1", "127.0.0.1", status, 100, 15000, 4, 400, 2**32, 2**31, 2**33, 0.5)
         setup = SwimSetup(1, "node1", "127.0.0.1", _PORT, _PORT, 1.0, count + 1, lambda *_args, **_more: None)
@@ -81,7 +88,8 @@ class _Measured:
             )
             return Summary.of(1, node)
 
-        threads = Threads(cast(Any, reactor), reactor, "swim", size=2)
+        turns: Any = installed_reactor()
+        threads = Threads(turns, turns, "swim", size=2)
         threads.startService()
         runner = SwimRunner(make, (b"k" * 32,), (("127.0.0.1", port - 2),), threads, self._reactor)
         self.engine: Any = Swim(lambda: own, runner, Summaries(ask), self._reactor, self.events, time.time)

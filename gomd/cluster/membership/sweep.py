@@ -15,6 +15,8 @@ from gomd.cluster.membership.table import Members
 from libgomd.model import EventKind, Node
 from libgomd.wire.messages import MemberState
 
+#: Nodes that are up, beyond which the values of other nodes are old and each death is work for every node.
+MAX_NODES: Final = 1000
 #: Missing heartbeats after which a node is checked although its watchers did not report it.
 _MAX_MISSED_HEARTBEATS: Final = 5
 
@@ -50,6 +52,7 @@ class Sweep:
         self._forget = forget
         self._isolation = Isolation(timing.heartbeat)
         self._next_at = 0.0
+        self._is_large = False
 
     def schedule(self, now: float) -> None:
         """Let the next look be one heartbeat from now."""
@@ -73,6 +76,22 @@ class Sweep:
             elif now - member.gone_since > self._forget and not self._admission.fixed:
                 self._members.remove(member)
         self._look_for_isolation(now)
+        self._look_at_size()
+
+    def _look_at_size(self) -> None:
+        """Warn once when there are more nodes than this engine is for."""
+        up = self._members.up_count + 1
+        if up <= MAX_NODES * 0.9:
+            self._is_large = False
+        elif up > MAX_NODES and not self._is_large:
+            self._is_large = True
+            own, age = self._own(), self._heartbeats.interval()
+            self._changes.warn(
+                own.id,
+                own.name,
+                f"{up} nodes are more than the {MAX_NODES} that this engine is for, and their "
+                f"values are up to {age:.0f} s old: use [peers] engine = swim or serf",
+            )
 
     def _look_for_isolation(self, now: float) -> None:
         up = self._members.up_count

@@ -239,6 +239,18 @@ class BoundTests(SynchronousTestCase):
         self.assertEqual(counters["nodes_full"], 998 - 9)
         self.assertEqual(len([event for event in alone.events.recent() if "max_nodes" in event.reason]), 1)
 
+    def test_more_nodes_than_this_engine_is_for(self) -> None:
+        """Are members all the same; one event says what it costs and what to do."""
+        alone = Alone(max_nodes=4096)
+        for number in range(2, 1202):
+            alone.hear(number, beat(number))
+        alone.clock.pump([0.1] * 30)
+        [said] = [event.reason for event in alone.events.recent() if "engine" in event.reason]
+        self.assertRegex(
+            said, "^1201 nodes are more than the 1000 that this engine is for, and their values are up to"
+        )
+        self.assertEqual(len(alone.up()), 1201)
+
     def test_a_real_node_takes_the_place_of_one_that_is_down(self) -> None:
         """When the flood is over its nodes are down, and make place."""
         alone = Alone(max_nodes=10)

@@ -1,0 +1,150 @@
+"""`watch nodes` of thousands has as many rounds as they allow; `watch @all` begins and ends in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.verbs import merged_rounds, merged_watch, watch
+from gomd.verbs.node_feeds import Failure
+from libgomd.model import Node, Role, Status
+
+_UP = Status.CONFIGURED | Status.UP
+
+
+class ThousandsOfNodes:
+    """A membership of so many nodes; what else a watch asks of a daemon."""
+
+    own_id = 0
+
+    def __init__(self, count: int) -> None:
+        self.members = self
+        self.clock = Clock()
+        self.caller = self
+        self.role = Role.READ
+        self.events = self
+        self.peers = self
+        self.json = True
+        self.asked: set[int] = set()
+        self.ended = 0
+        self._nodes = [Node(each, f"node{each}", "10.0.0.1", _UP) for each in range(1, count + 1)]
+
+    def nodes(self) -> Sequence[Node]:
+        return self._nodes
+
+    def find(self, key: str) -> Node:
+        return self._nodes[int(key) - 1]
+
+    async def follow(self, *asked: Any) -> Any:
+        """Watch a node: nothing comes."""
+        self.asked.add(asked[0].id)
+        asked[3]()
+        try:
+            await Deferred()
+        finally:
+            self.ended += 1
+
+
+def _daemon(count: int) -> Any:
+    return ThousandsOfNodes(count)
+
+
+class PeriodTests(SynchronousTestCase):
+    """How often a round comes."""
+
+    def allowed(self, verb: str, period: float, nodes: int) -> tuple[float, str]:
+        """Return the period that a reader gets, and what the status line says of it."""
+        parts: Any = ThousandsOfNodes(nodes)
+
+        class Asked:
+            name, slow = verb, False
+
+        asked: Any = Asked
+        return watch._allowed(period, asked, parts, parts)
+
+    def test_ten_thousand_nodes(self) -> None:
+        """Every four seconds; whoever wants fewer rounds gets those."""
+        self.assertEqual(self.allowed("nodes", 1.0, 10_000), (4.0, ", as often as 10000 nodes allow"))
+        self.assertEqual(self.allowed("nodes", 10.0, 10_000), (10.0, ""))
+
+    def test_a_thousand_nodes(self) -> None:
+        """As often as ever; so are answers without a row for each node."""
+        self.assertEqual(self.allowed("nodes", 1.0, 1000), (1.0, ""))
+        self.assertEqual(self.allowed("nodes", 0.1, 1000), (1.0, ", as often as read may"))
+        self.assertEqual(self.allowed("load", 1.0, 10_000), (1.0, ""))
+
+
+class PieceTests(SynchronousTestCase):
+    """Nothing is done for thousands of nodes in one turn of the reactor."""
+
+    def setUp(self) -> None:
+        self.daemon = _daemon(1000)
+        request: Any = type("Asked", (), {"verb": "ps", "arguments": ()})
+        gate: Any = _Gate()
+        self.nodes = merged_watch.MergedNodes(
+            self.daemon, self.daemon, merged_watch.ALL, request, 1.0, _unused, _unused, gate
+        )
+        self.nodes._sync()
+
+    def turns(self, condition: Any) -> int:
+        """Return how many turns of the reactor it takes."""
+        for turn in range(200):
+            if condition():
+                return turn
+            self.daemon.clock.advance(0.005)
+        raise AssertionError("it never came so")
+
+    def test_begun_and_ended(self) -> None:
+        """A hundred at a time, each once."""
+        self.assertEqual(len(self.nodes.feeds), merged_watch.FEEDS_PER_TURN)
+        self.turns(lambda: len(self.nodes.feeds) == 1000)
+        self.assertEqual(len(self.daemon.asked), 1000)
+        self.nodes._sync()
+        self.assertEqual(len(self.nodes.feeds), 1000)
+        self.nodes.stop()
+        self.assertLessEqual(self.daemon.ended, merged_watch.FEEDS_PER_TURN)
+        self.turns(lambda: self.daemon.ended == 1000)
+
+    def test_stopped_while_it_begins(self) -> None:
+        """Nothing is begun any more."""
+        self.nodes.stop()
+        self.daemon.clock.pump([0.005] * 100)
+        self.assertEqual(self.daemon.ended, len(self.daemon.asked))
+        self.assertEqual(self.daemon.clock.getDelayedCalls(), [])
+
+    def test_a_round(self) -> None:
+        """Is composed in several turns, and whole."""
+        self.turns(lambda: len(self.nodes.feeds) == 1000)
+        for feed in self.nodes.feeds.values():
+            feed.failure = Failure(504, "silent")
+        self.nodes._wait_until, self.nodes._sync_at = 0.0, float("inf")
+        self.nodes._follower = Deferred()
+        self.nodes._follower.addErrback(lambda failure: failure.trap(CancelledError))
+        rounds = merged_rounds.MergedRounds(self.nodes, True, True, True, None)
+        composed = Deferred.fromCoroutine(rounds.round())
+        self.assertNoResult(composed)
+        self.turns(lambda: composed.called)
+        self.assertEqual(len(self.successResultOf(composed).lines), 1000)
+        self.nodes.stop()
+        self.daemon.clock.pump([0.005] * 100)
+
+
+class _Gate:
+    """Lets everybody in."""
+
+    def acquire(self) -> Deferred[None]:
+        gone: Deferred[None] = Deferred()
+        gone.callback(None)
+        return gone
+
+    def release(self) -> None:
+        """Nobody waits."""
+
+
+def _unused(*_asked: Any) -> Any:
+    """Stand for this node's own answers, which are not asked for."""
+    raise AssertionError("this node is none of them")
