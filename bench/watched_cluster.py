@@ -227,7 +227,7 @@ class WatchedCluster(BigCluster):
 
 def serve_watched(told: Heard, port: Connection) -> None:
     """Answer at a free port, which is sent to ``port``, until the process is ended."""
-    # As a daemon does when it has started. What node 1 heard is no part of it, and would be collected with it.
+    # As a daemon does when it has started. What node 1 heard is no part of it.
     keep_present_objects()
     daemon = WatchedCluster(engine_of(told))
     listening = _reactor.listenTCP(0, daemon.telnet_factory, interface="127.0.0.1")

@@ -101,7 +101,8 @@ def number_behind(name: bytes, row: bytes) -> float | None:
 
 def whole_round(data: bytes) -> NodeRound:
     """
-    Return the round that ``data`` is, which somebody else has cut out. Its rows are counted when they are used.
+    Return the round that ``data`` is, which somebody else has cut out. Its rows are counted when they are
+    used.
 
     :raises MalformedReply: it does not end as a round does. :raises NotPossible: it has too many rows.
     """
