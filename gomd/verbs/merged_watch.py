@@ -27,12 +27,11 @@ from gomd.verbs.quotas import Group
 from gomd.verbs.replies import Replying, WatchReply
 from gomd.verbs.round_times import of_merging
 from gomd.verbs.rounds import Watches
+from gomd.verbs.watch_options import ALL
 from libgomd.errors import MalformedRequest, NotFound, PeerUnreachable
 from libgomd.model import EventKind, Node
 from libgomd.wire.lines import Request
 
-#: The word for every node.
-ALL: Final = "@all"
 #: Seconds for which the first round waits for the nodes.
 FIRST_ROUND_TIMEOUT: Final = 2.0
 #: Largest number of such watches at once, of each group and of one caller: each asks every node.
