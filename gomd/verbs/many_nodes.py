@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from gomd.verbs.branches import MAX_DEPTH, RELAYED
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.node_feeds import SILENCE_TIMEOUT
+from gomd.verbs.node_feeds import SILENCE_TIMEOUT, Take
 from gomd.verbs.relay_gates import Gates
 from gomd.verbs.replies import Relayed, Reply
 from gomd.verbs.tree_fan_out import TreeFanOut, Ways
@@ -65,7 +65,7 @@ class ManyNodes:
         """Return what limits how many nodes are being connected to; ``few`` where each has its own stream."""
         return DeferredSemaphore(1) if self._is_large else few
 
-    async def follow(self, node: Node, opened: Callable[[], None], take: Callable[[bytes], None]) -> None:
+    async def follow(self, node: Node, opened: Callable[[], None], take: Take) -> None:
         """Watch another node in JSON, as `gomd.verbs.node_feeds.Follow`."""
         await self._follower.follow(node, opened, take)
 

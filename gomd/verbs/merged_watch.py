@@ -24,18 +24,17 @@ from gomd.verbs.fan_out import MAX_CONCURRENT_NODES
 from gomd.verbs.first_rows import FirstRows
 from gomd.verbs.many_nodes import ManyNodes
 from gomd.verbs.merged_rounds import MergedRounds
-from gomd.verbs.node_feeds import Failure, Feed
+from gomd.verbs.node_feeds import Failure, Feed, Take
 from gomd.verbs.own_rounds import follow_here
 from gomd.verbs.quotas import Group
 from gomd.verbs.replies import Replying, WatchReply
 from gomd.verbs.round_times import of_merging
 from gomd.verbs.rounds import Watches
+from gomd.verbs.watch_options import ALL
 from libgomd.errors import MalformedRequest, NotFound, PeerUnreachable
 from libgomd.model import EventKind, Node
 from libgomd.wire.lines import Request
 
-#: The word for every node.
-ALL: Final = "@all"
 #: Seconds for which the first round waits for the nodes.
 FIRST_ROUND_TIMEOUT: Final = 2.0
 #: Largest number of such watches at once, of each group and of one caller: each asks every node.
@@ -237,9 +236,7 @@ class MergedNodes:
             return await replying if hasattr(replying, "__await__") else replying
         return await self._many.ask(node)
 
-    async def _follow_node(
-        self, node: Node, opened: Callable[[], None], take: Callable[[bytes], None]
-    ) -> None:
+    async def _follow_node(self, node: Node, opened: Callable[[], None], take: Take) -> None:
         session, request = self._session, self._request
         if node.id == self._parts.members.own_id:
             opened()

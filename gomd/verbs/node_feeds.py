@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from gomd.verbs import rendering
-from gomd.verbs.node_rounds import MAX_ROUND_BYTES, MAX_ROUND_ROWS, NodeRound, RoundCutter, whole_round
+from gomd.verbs.node_rounds import MAX_ROUND_BYTES, MAX_ROUND_ROWS, NodeRound, RoundCutter
 from gomd.verbs.replies import Reply
 from libgomd.deadlines import Silence, within
 from libgomd.errors import (
@@ -43,9 +43,10 @@ SILENCE_GRAIN: Final = 2.0
 #: Asks a node once, for text.
 Ask = Callable[[Node], Awaitable[Reply]]
 #: Watches a node in JSON: ``(node, opened, take)``. It calls ``opened`` once the node has agreed, then
-#: ``take`` with the bytes of the rounds as they come, and ends only with an error. ``take`` raises
-#: `GomdError` for bytes that are no rounds; the watch then ends with that error.
-Follow = Callable[[Node, Callable[[], None], Callable[[bytes], None]], Awaitable[None]]
+#: ``take`` with the bytes of the rounds as they come or with rounds that somebody has cut out, and ends only
+#: with an error. ``take`` raises `GomdError` for bytes that are no rounds; the watch ends with that error.
+Take = Callable[[bytes | NodeRound], None]
+Follow = Callable[[Node, Callable[[], None], Take], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +182,15 @@ class Feed:
                 held = False
                 self._gate.release()
 
-        def take(data: bytes, is_whole: bool = False) -> None:
+        def take(data: bytes | NodeRound) -> None:
             now = silence.heard()
             try:
-                for rows in (whole_round(data),) if is_whole else feed(data):
+                for rows in feed(data) if isinstance(data, bytes) else (data,):
                     if self.rows is None or self.failure is not None:
                         self._take(rows, now)
                     self.rows, self.failure, self._fresh_at = rows, None, now
             except (MalformedReply, NotPossible, TimedOut) as error:
-                raise _about(node, error) from error
+                raise about(node, error) from error
 
         self._reading = reading = Deferred.fromCoroutine(_whole(follow(node, opened, take)))
         silence.guard(reading)
@@ -200,7 +201,7 @@ class Feed:
             if self._stopped or not (refused or silence.is_too_long):
                 raise
             if refused is not None:
-                raise _about(node, refused) from None
+                raise about(node, refused) from None
             late = f"node {node.id} {node.name} has said nothing for {silence.limit:g} s"
             raise TimedOut(late) from None
         finally:
@@ -252,7 +253,7 @@ def _code_of(error: GomdError) -> int:
     return error.code if isinstance(error, (RequestError, NodeError)) else 500
 
 
-def _about(node: Node, error: GomdError) -> GomdError:
+def about(node: Node, error: GomdError) -> GomdError:
     """Return the error with the node that has sent what is wrong."""
     return type(error)(f"node {node.id} {node.name}: {error}")
 

@@ -24,7 +24,6 @@ from gomd.verbs.forwarding import Asking
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.relay_gates import Gates
 from gomd.verbs.relayed_commands import relayed_commands
-from gomd.verbs.relayed_watch import RelayedWatch
 from gomd.verbs.replies import Relayed, Replying
 from gomd.verbs.table import Verb
 from gomd.verbs.tree_fan_out import RESERVE, TreeFanOut, Ways
@@ -60,6 +59,8 @@ def make_relay(asking: Asking) -> Verb:
             raise MalformedRequest(f"`{verb[:40]}` is not passed on so: ask each node itself")
         release = places.take(session.caller)
         if verb == WATCH:
+            from gomd.verbs.relayed_watch import RelayedWatch  # most nodes are no relays
+
             rounds = ReleasingRows(RelayedWatch(parts, session, asked, asking).pieces(), release)
             return Relayed(BLOCK, f"watching {len(asked.nodes) + 1} nodes", rounds, lasts=True)
         if verb == DO:

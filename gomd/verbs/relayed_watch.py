@@ -14,7 +14,7 @@ from gomd.verbs.branch_rounds import ALIVE_BYTES, PassedOnBytes, refusal_bytes, 
 from gomd.verbs.branches import BranchRequest
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.forwarding import Asking
-from gomd.verbs.node_rounds import RoundCutter
+from gomd.verbs.node_rounds import NodeRound, RoundCutter
 from gomd.verbs.own_rounds import follow_here
 from gomd.verbs.replies import WatchReply
 from gomd.verbs.tree_watch import TreeFollower
@@ -120,9 +120,9 @@ class RelayedWatch:
         self._lines.append(refusal_bytes(node.id, error))
         self._wake()
 
-    def _take(self, node: int, cutter: RoundCutter, data: bytes) -> None:
+    def _take(self, node: int, cutter: RoundCutter, data: bytes | NodeRound) -> None:
         """Keep the newest round. :raises GomdError: the bytes are no rounds, or there are too many."""
-        for found in cutter.feed(data):
+        for found in cutter.feed(data) if isinstance(data, bytes) else (data,):
             self._kept += len(found.data) - len(self._newest.get(node, b""))
             self._newest[node] = found.data
             if self._kept > MAX_KEPT:

@@ -23,8 +23,8 @@ from twisted.python.failure import Failure
 from gomd.verbs.branch_rounds import BranchCutter
 from gomd.verbs.branches import MAX_SECONDS, BranchRequest, divide
 from gomd.verbs.intermediates import Intermediates
-from gomd.verbs.node_feeds import Follow
-from gomd.verbs.node_rounds import RoundCutter
+from gomd.verbs.node_feeds import Take, about
+from gomd.verbs.node_rounds import RoundCutter, whole_round
 from gomd.verbs.tree_fan_out import SILENCE_TIMEOUT
 from libgomd.deadlines import Silence
 from libgomd.errors import GomdError, MalformedReply, MalformedRequest, NotPossible, TimedOut
@@ -34,6 +34,8 @@ from libgomd.wire.lines import Request
 #: Seconds for which a node is followed directly after it could not be followed through another one.
 DIRECT_SECONDS: Final = 60.0
 
+#: Watches a node by a stream of its own, otherwise as `gomd.verbs.node_feeds.Follow`.
+FollowDirectly = Callable[[Node, Callable[[], None], Callable[[bytes], None]], Awaitable[None]]
 #: Watches a node as a relay: ``(node, request, opened, take)``, otherwise as `gomd.verbs.node_feeds.Follow`.
 FollowThrough = Callable[[Node, Request, Callable[[], None], Callable[[bytes], None]], Awaitable[None]]
 
@@ -46,7 +48,7 @@ class FollowedNode:
     :ivar single: stands for the stream that follows it directly, if one does. :ivar task: runs that stream.
     """
 
-    def __init__(self, node: Node, opened: Callable[[], None], take: Callable[[bytes], None]) -> None:
+    def __init__(self, node: Node, opened: Callable[[], None], take: Take) -> None:
         self.node = node
         self.opened = opened
         self.take = take
@@ -89,7 +91,7 @@ class TreeFollower:
         fan_out: int,
         depth: int,
         request: Request,
-        direct: Follow,
+        direct: FollowDirectly,
         through: FollowThrough,
         intermediates: Intermediates,
         is_large: Callable[[], bool],
@@ -109,8 +111,8 @@ class TreeFollower:
         self._joining: list[FollowedNode] = []
         self._direct_until: dict[int, float] = {}
 
-    async def follow(self, node: Node, opened: Callable[[], None], take: Callable[[bytes], None]) -> None:
-        """Follow a node, as `gomd.verbs.node_feeds.Follow`; in a large cluster ``take`` gets whole rounds."""
+    async def follow(self, node: Node, opened: Callable[[], None], take: Take) -> None:
+        """Follow a node, as `gomd.verbs.node_feeds.Follow`; in a large cluster ``take`` gets rounds."""
         if not self._is_large() or self._depth < 1:
             await self._direct(node, opened, take)
             return
@@ -213,7 +215,7 @@ class TreeFollower:
             try:
                 for each in cutter.feed(data):
                     if member.single is single:
-                        member.take(each.data)
+                        member.take(each)
             except (MalformedReply, NotPossible, TimedOut) as error:
                 told = str(error)
                 about = "" if told.startswith(f"node {node.id} ") else f"node {node.id} {node.name}: "
@@ -285,9 +287,9 @@ class TreeFollower:
             self._follow_directly(member)
             return
         try:
-            member.take(rows)
-        except GomdError as error:
-            member.fail(error)
+            member.take(whole_round(rows))
+        except (MalformedReply, NotPossible) as error:
+            member.fail(about(member.node, error))
 
     def _give_up(self, branch: Branch, error: GomdError) -> None:
         relay, now = branch.relay, self._clock.seconds()

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from gomd.verbs import arguments as words
 from gomd.verbs import event_selection
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.event_selection import EventSelection
-from gomd.verbs.first_rows import MAX_MOST, PinnedProcess, first_rows, wanted_in
-from gomd.verbs.merged_watch import (
-    ALL,
-    MAX_MERGED,
-    MAX_MERGED_PER_CALLER,
-    MergedRequest,
-    MergedWatches,
-    refusal,
-)
 from gomd.verbs.past import events_since
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.replies import Reply, Replying, Rows, TextColumn, WatchReply
-from gomd.verbs.round_times import RoundTimes, of_node
 from gomd.verbs.rounds import Watches
 from gomd.verbs.table import Verb
+from gomd.verbs.watch_options import (
+    UNSHARED_VERBS,
+    WatchOptions,
+    allowed,
+    can_be_watched,
+    node_word,
+    own_times,
+    parse_options,
+)
 from libgomd.errors import MalformedRequest
 from libgomd.model import Event, Role
 from libgomd.wire.lines import Request
+
+if TYPE_CHECKING:
+    from gomd.verbs.merging import Merging
 
 
 def _moment(event: Event) -> str:
@@ -74,24 +75,9 @@ def _is_shown(event: Event, parts: Parts, session: ISession) -> bool:
     return event.uid is None or session.caller.owns(event.uid) or not parts.hides_others()
 
 
-#: Verbs whose answer is about the connection, so that no two callers share it.
-_UNSHARED_VERBS = ("whoami", "format")
-#: Shortest period in seconds, by the caller's role; a shorter one is replaced by it.
-MIN_PERIOD = {Role.NONE: 1.0, Role.READ: 1.0, Role.USER: 0.5, Role.ADMIN: 0.1}
 #: Largest number of watches at once, of each group and of one caller.
 MAX_WATCHES = {Group.READERS: 1024, Group.USERS: 1024, Group.ADMINS: 4096}
 MAX_WATCHES_PER_CALLER = {Group.READERS: 512, Group.USERS: 256, Group.ADMINS: 4096}
-#: Verbs whose answer has a row for each node, and how many rows a second their watch makes at most: a row
-#: costs 15 us.
-_OF_ALL_NODES = ("nodes", "map")
-NODES_PER_SECOND = 2500
-#: Verbs that change the connection or the daemon, or that never change.
-_UNWATCHABLE_VERBS = ("watch", "quit", "auth", "format", "shutdown", "do", "help", "page")
-
-
-def can_be_watched(verb: Verb) -> bool:
-    """Return whether `watch` repeats ``verb``, or follows it."""
-    return verb.name not in _UNWATCHABLE_VERBS and verb.role <= Role.READ
 
 
 def make_watch(
@@ -101,51 +87,24 @@ def make_watch(
 ) -> Verb:
     """Return the verb `watch` for a table that contains it."""
     watches = Watches()
-    merged_watches = MergedWatches(watches)
     places = Quotas("watches", MAX_WATCHES, MAX_WATCHES_PER_CALLER)
-    merged_places = Quotas("watches of other nodes", MAX_MERGED, MAX_MERGED_PER_CALLER)
+
+    merging: list[Merging] = []
 
     def merge(parts: Parts, session: ISession, node: str, request: Request, options: WatchOptions) -> Reply:
         """Watch a verb on one node or all of them."""
-        if request.verb.startswith("@"):
-            raise refusal(request.verb, node)
-        verb = find(request.verb)
-        goes_on = verb.follow is not None and not request.arguments
-        if not can_be_watched(verb) or goes_on:
-            raise refusal(verb.name, node)
-        check(session, request)
-        first = None
-        if options.most is not None:
-            first = first_rows(options.most, options.wanted, request)
-            if not session.json:
-                raise MalformedRequest("--most is for JSON: say `format json` first")
-        period, often = _allowed(options.period, verb, parts, session)
-        release = merged_places.take(session.caller)
+        # A daemon that nobody asks for this has no need of what it takes, about ten modules.
+        from gomd.verbs.merging import Merging
 
-        def watch_here(watcher: ISession, asked: Request) -> WatchReply:
-            rounds = watches.join(
-                parts.clock, watcher, asked if verb.name not in _UNSHARED_VERBS else None, period, None,
-                lambda inner: ask(parts, inner, asked), times=_times(parts),
-            )  # fmt: skip
-            return WatchReply("", rounds)
-
-        try:
-            answers = merged_watches.join(
-                parts, session, MergedRequest(node, request, first), period, options.rounds,
-                verb.name not in _UNSHARED_VERBS, lambda watcher, asked: ask(parts, watcher, asked),
-                watch_here,
-            )  # fmt: skip
-        except Exception:
-            release()
-            raise
-        text = f"watching {verb.name} of {node} every {period:g} s{often}: send a line to stop"
-        return WatchReply(text, ReleasingRows(answers, release))
+        if not merging:
+            merging.append(Merging(watches, find, ask, check))
+        return merging[0].reply(parts, session, node, request, options)
 
     def answer(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-        node, arguments = _node(arguments)
-        options, rest = _options(arguments)
+        node, arguments = node_word(arguments)
+        options, rest = parse_options(arguments)
         if not node:
-            node, rest = _node(rest)
+            node, rest = node_word(rest)
         if not rest:
             raise MalformedRequest(
                 "usage: watch [-n SECONDS] [-c COUNT] [--most N [--with IDENTITY,...]] [@NODE] VERB ..."
@@ -169,12 +128,12 @@ def make_watch(
                 EVENT_COLUMNS,
                 lasts=True,
             )
-        period, often = _allowed(options.period, verb, parts, session)
+        period, often = allowed(options.period, verb, parts, session)
         release = places.take(session.caller)
         try:
             answers = watches.join(
-                parts.clock, session, None if verb.name in _UNSHARED_VERBS else request, period,
-                options.rounds, lambda watcher: ask(parts, watcher, request), times=_times(parts),
+                parts.clock, session, None if verb.name in UNSHARED_VERBS else request, period,
+                options.rounds, lambda watcher: ask(parts, watcher, request), times=own_times(parts),
             )  # fmt: skip
         except Exception:
             release()
@@ -190,66 +149,6 @@ def make_watch(
         answer,
         web="",
     )
-
-
-def _allowed(period: float | None, verb: Verb, parts: Parts, session: ISession) -> tuple[float, str]:
-    """Return the period for this caller, and a note when it is longer than the one asked for."""
-    if period is None:
-        period = parts.periods()[1 if verb.slow else 0]
-    least, why = MIN_PERIOD[session.caller.role], f"{session.caller.role.word} may"
-    if verb.name in _OF_ALL_NODES:
-        count = len(parts.members.nodes())
-        if count / NODES_PER_SECOND > least:
-            least, why = count / NODES_PER_SECOND, f"{count} nodes allow"
-    return max(period, least), f", as often as {why}" if period < least else ""
-
-
-def _times(parts: Parts) -> RoundTimes:
-    return of_node(parts.members.own_id, parts.clock, parts.wall)
-
-
-def _node(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return the word that names nodes, and the other words; an empty word when the first one does not."""
-    if arguments and arguments[0].startswith("@") and len(arguments[0]) > 1:
-        word = arguments[0]
-        return (ALL if word.lower() == ALL else word), arguments[1:]
-    return "", arguments
-
-
-class WatchOptions(NamedTuple):
-    """
-    The options of `watch`, None where not given.
-
-    :ivar period: seconds. :ivar rounds: how many. :ivar most: rows of all nodes in a round.
-    :ivar wanted: processes that are shown besides.
-    """
-
-    period: float | None = None
-    rounds: int | None = None
-    most: int | None = None
-    wanted: tuple[PinnedProcess, ...] = ()
-
-
-def _options(arguments: tuple[str, ...]) -> tuple[WatchOptions, tuple[str, ...]]:
-    options = WatchOptions()
-    while arguments:
-        option, is_joined, value = arguments[0].partition("=")
-        if option not in ("-n", "-c", "--most", "--with") or not (is_joined or len(arguments) > 1):
-            break
-        if not is_joined:
-            value = arguments[1]
-        if option == "-n":
-            options = options._replace(period=words.seconds(value, "SECONDS", 0.1, 86400))
-        elif option == "-c":
-            options = options._replace(rounds=words.whole_number(value, "COUNT", 1, 1_000_000_000))
-        elif option == "--with":
-            options = options._replace(wanted=wanted_in(value))
-        else:
-            options = options._replace(most=words.whole_number(value, "--most", 1, MAX_MOST))
-        arguments = arguments[1 if is_joined else 2 :]
-    if options.wanted and options.most is None:
-        raise MalformedRequest("--with adds to --most: watch --most N --with IDENTITY @all ps ...")
-    return options, arguments
 
 
 EVENTS = Verb(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gomd.verbs.schemas import WITHOUT, schema_of
 from gomd.verbs.table import Verb
-from gomd.verbs.watch import can_be_watched
+from gomd.verbs.watch_options import can_be_watched
 from gomd.web.job_streams import FIELDS
 from gomd.web.verb_requests import options_of
 from libgomd.model import Role
