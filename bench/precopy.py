@@ -25,7 +25,7 @@ from tests.integration.hosts import Host, Network
 SIZE: Final = 500
 ROUNDS: Final = 3
 #: What the stop may be of the one in which all is sent, by the share of its memory that the program writes.
-GOALS: Final = {0: 0.4, 10: 0.7}
+GOALS: Final = {0: 0.5, 10: 0.7}
 RATE: Final = "1gbit"
 _WRITES: Final = """
 import time

@@ -101,9 +101,9 @@ def number_behind(name: bytes, row: bytes) -> float | None:
 
 def whole_round(data: bytes) -> NodeRound:
     """
-            Return the round that ``data`` is, which somebody else has cut out. Its rows are counted when used.
-    
-        :raises MalformedReply: it does not end as a round does. :raises NotPossible: it has too many rows.
+        Return the round that ``data`` is, which somebody else has cut out. Its rows are counted when used.
+
+    :raises MalformedReply: it does not end as a round does. :raises NotPossible: it has too many rows.
     """
     at = data.rfind(_ROUND, -_END_LENGTH)
     found = _LAST.match(data, at) if at >= 0 else None

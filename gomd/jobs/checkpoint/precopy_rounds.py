@@ -26,6 +26,8 @@ PIECE_PAGES: Final = 256
 #: before: a program that writes faster than that would go on for ever.
 WORTH_BYTES: Final = 8 << 20
 SHRUNK: Final = 0.7
+#: Bytes of the copy after which it is looked whether memory is still free.
+LOOK_BYTES: Final = 64 << 20
 #: Seconds after which a word is sent, when there is nothing else to send: the other end waits for a while.
 _BEAT: Final = 20.0
 
@@ -70,7 +72,8 @@ class Precopy:
 
     :param stream: to the target. :param pids: returns the processes of the job, as criu sees them.
     :param room: bytes that the copy may have. :param end: when, by ``now``, the job has to be stopped.
-    :param goes_on: see `is_worth_another`.
+    :param goes_on: see `is_worth_another`. :param is_room: tells whether memory is still free: other copies
+        may grow beside this one. Without any, the rest is left to criu.
     :ivar sent: bytes of pages, so far. :ivar copy: what was sent; None when nothing is sent ahead.
     """
 
@@ -83,6 +86,7 @@ class Precopy:
         now: Callable[[], float] = time.monotonic,
         source: MemoryReads = _KERNEL,
         goes_on: Callable[[int, int], bool] = is_worth_another,
+        is_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self.sent = 0
         self.copy: SentCopy | None = None
@@ -93,6 +97,8 @@ class Precopy:
         self._now = now
         self._source = source
         self._goes_on = goes_on
+        self._is_room = is_room
+        self._looked = 0
         self._piece = memoryview(bytearray(PIECE_PAGES * PAGE))
         self._place = address_of(self._piece)
         self._last_sent = 0.0
@@ -170,6 +176,10 @@ class Precopy:
     def _new(self, copy: SentCopy, memory: int, pid: int, address: int, pages: int) -> bool:
         if copy.is_scattered(memory):
             return True
+        if copy.used - self._looked >= LOOK_BYTES:
+            self._looked = copy.used
+            if not self._is_room():
+                return False
         wanted = min(pages, copy.pages_left)
         count = self._source.read(pid, address, copy.room(wanted)) if wanted else 0
         if count:

@@ -124,6 +124,6 @@ class SentCopy:
 
     def close(self) -> None:
         """Give its memory back."""
-        self._view.release()
         with suppress(BufferError):  # a part of it is still in use
+            self._view.release()
             self._memory.close()

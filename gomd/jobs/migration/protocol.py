@@ -30,7 +30,10 @@ class SourceState(_Described):
     """Where the migration stands at the source."""
 
     ASKING = "asking", "Asks the target whether it can come; the process runs on."
-    FREEZING = "freezing", "criu stops it and sends its memory to the target's page server."
+    FREEZING = (
+        "freezing",
+        "Much memory goes ahead while it runs; then criu stops it and sends the rest to the page server.",
+    )
     FROZEN = "frozen", "It is stopped and all of it was sent; waits for the target's stopped copy."
     DECIDED = (
         "decided",

@@ -141,7 +141,8 @@ def send_ahead(order: FreezeOrder, pid: int) -> Ahead:
         if size < order.precopy or room < size:
             room = 0  # the target is told, which takes space now
         with _gently():
-            ahead = Precopy(stream, pids, room, begun + order.limit * TIME_SHARE)
+            end = begun + order.limit * TIME_SHARE
+            ahead = Precopy(stream, pids, room, end, is_room=lambda: memory_room.available() > 0)
             if not ahead.offer() or ahead.copy is None:
                 return Ahead(PageRelay(stream), 0, 0.0)
             ahead.run()

@@ -17,7 +17,13 @@ from gomd.jobs.checkpoint.page_images import ADD_F, CLOSE, OPEN2, Header
 from gomd.jobs.checkpoint.page_receiver import PageReceiver
 from gomd.jobs.checkpoint.precopy_difference import PageDifference
 from gomd.jobs.checkpoint.precopy_records import CHANGED, DONE, NEW, OFFERED, ROUND, SAME, ZEROS
-from gomd.jobs.checkpoint.precopy_rounds import WORTH_BYTES, MemoryReads, Precopy, is_worth_another
+from gomd.jobs.checkpoint.precopy_rounds import (
+    LOOK_BYTES,
+    WORTH_BYTES,
+    MemoryReads,
+    Precopy,
+    is_worth_another,
+)
 from gomd.jobs.checkpoint.present_pages import PAGE, Run
 from gomd.jobs.checkpoint.sent_copy import SentCopy, address_of
 from libgomd.errors import CannotMove
@@ -253,6 +259,20 @@ def test_no_more_than_there_is_room_for() -> None:
     assert precopy.copy is not None
     assert precopy.copy.pages_left == 0
     assert dump(memory, precopy.copy, target).same == 40 * PAGE
+
+
+def test_no_more_than_there_is_memory_for() -> None:
+    """Other jobs that leave have copies, too; the rest is sent when the job is stopped."""
+    pages = 3 * LOOK_BYTES // PAGE
+    job, looked = Job([{1: dict.fromkeys(range(pages), 0)}]), iter((True, False))
+    precopy = Precopy(
+        target := Target(), job.pids, 1 << 30, 100.0, lambda: 1.0, job.source, is_room=lambda: next(looked)
+    )
+    assert precopy.offer()
+    precopy.run()
+    assert precopy.copy is not None
+    assert precopy.copy.used == 2 * LOOK_BYTES
+    assert target.records()[-1].command == DONE
 
 
 def test_no_longer_than_there_is_time_for() -> None:
