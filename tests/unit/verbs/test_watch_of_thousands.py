@@ -9,8 +9,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.verbs import merged_rounds, merged_watch, watch
+from gomd.verbs import merged_rounds, merged_watch
 from gomd.verbs.node_feeds import Failure
+from gomd.verbs.watch_options import ALL, allowed
 from libgomd.model import Node, Role, Status
 
 _UP = Status.CONFIGURED | Status.UP
@@ -64,7 +65,7 @@ class PeriodTests(SynchronousTestCase):
             name, slow = verb, False
 
         asked: Any = Asked
-        return watch._allowed(period, asked, parts, parts)
+        return allowed(period, asked, parts, parts)
 
     def test_ten_thousand_nodes(self) -> None:
         """Every four seconds; whoever wants fewer rounds gets those."""
@@ -86,7 +87,7 @@ class PieceTests(SynchronousTestCase):
         request: Any = type("Asked", (), {"verb": "ps", "arguments": ()})
         gate: Any = _Gate()
         self.nodes = merged_watch.MergedNodes(
-            self.daemon, self.daemon, merged_watch.ALL, request, 1.0, _unused, _unused, gate
+            self.daemon, self.daemon, ALL, request, 1.0, _unused, _unused, gate
         )
         self.nodes._sync()
 
