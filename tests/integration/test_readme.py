@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.daemon import Daemon
+from tests.integration.jobs import until
 
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
 _STATUS = re.compile(r"[2-5][0-9][0-9] ")
@@ -42,6 +43,8 @@ def conversation() -> list[tuple[str, list[str]]]:
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Node 1, alpha, as in the README."""
     with Daemon(tmp_path_factory.mktemp("gomd"), "--node-id", "1", "--name", "alpha") as running:
+        with running.connect() as line:  # its first sample may take a while
+            until(lambda: line.ask("load").code == 200)
         yield running
 
 
