@@ -84,7 +84,7 @@ class _Nowhere:
     def send(self, message: Message, addresses: Sequence[Address]) -> None:
         """See `IPeerTransport.send`."""
 
-    def multicast(self, message: Message) -> None:
+    def multicast(self, message: Message, everywhere: bool = True) -> None:
         """See `IPeerTransport.multicast`."""
 
 

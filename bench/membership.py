@@ -154,7 +154,7 @@ class SealingTransport:
         """See `IPeerTransport.renumber`."""
         self._sealer.renumber(int(self._clock.seconds() * 1000))
 
-    def multicast(self, message: Message) -> None:
+    def multicast(self, message: Message, everywhere: bool = True) -> None:
         """See `IPeerTransport.multicast`."""
         self.send(message, [("", 0)])
 
