@@ -92,9 +92,8 @@ def test_seeds_at_link_local_addresses() -> None:
 
 def test_a_name_with_a_dead_ipv6_address() -> None:
     """
-    Both addresses of the name are tried, and it is one node, with the address that answers.
-
-    Without multicast, too, the other address is used while one is gone.
+    Both addresses of the name are tried, and it is one node, with the address that answers. Without multicast
+    too the other address is used while one is gone.
     """
     with network_of(("4", "6"), ("4", "6"), discovery="no") as found:
         first, second = found

@@ -37,7 +37,7 @@ class PeersTests(SynchronousTestCase):
         tls = MutualTLS(node_credentials([ClusterKey.derive(bytes(32))], 1, "one"))
         asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
         contact = lambda node: Contact(f"10.0.0.{node}", 5428, 5428)  # noqa: E731
-        self.peers = PeerClient(self.reactor, self.reactor, asker, contact, tls, "10.0.0.1")
+        self.peers = PeerClient(self.reactor, self.reactor, asker, contact, tls, ("10.0.0.1",))
         self.taken = 0
 
     def ask(self, node: int = 2) -> Deferred[Any]:
@@ -79,11 +79,36 @@ class PeersTests(SynchronousTestCase):
         """Nobody says any more how it is reached, and yet that is not what the caller has to know."""
         nowhere: dict[int, Contact] = {}
         asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
-        peers = PeerClient(self.reactor, self.reactor, asker, nowhere.get, self.peers.tls, "10.0.0.1")
+        peers = PeerClient(self.reactor, self.reactor, asker, nowhere.get, self.peers.tls, ("10.0.0.1",))
         for status, words in ((Status.CONFIGURED, "is down"), (Status.CONFIGURED | Status.UP, "not known")):
             there = Node(2, "n2", "10.0.0.2", status)
             asked = Deferred.fromCoroutine(peers.ask(there, Request("load", ()), ROOT, False))
             self.assertIn(words, str(self.failureResultOf(asked, PeerUnreachable).value))
+
+    def test_the_other_address_of_a_node(self) -> None:
+        """It is called when the first is not reached, from this node's address of that family."""
+        asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
+        places = {
+            2: Contact("10.0.0.2", 5428, 5428, ("fd00::2",)), 3: Contact("fd00::3", 5428, 5428, ("10.0.0.3",)),
+            4: Contact("fd00::4", 5428, 5428),
+        }  # fmt: skip
+
+        def ask(node: int, *own: str) -> Deferred[Any]:
+            peers = PeerClient(self.reactor, self.reactor, asker, places.get, self.peers.tls, own)
+            there = Node(node, f"n{node}", "", Status.CONFIGURED | Status.UP)
+            asked = Deferred.fromCoroutine(peers.ask(there, Request("load", ()), ROOT, False))
+            return asked.addErrback(lambda failure: failure.value)
+
+        asked = ask(2, "10.0.0.1", "fd00::1")
+        for host, own in (("10.0.0.2", "10.0.0.1"), ("fd00::2", "fd00::1")):
+            [call] = self.calls()
+            self.assertEqual((call[0], call[4]), (host, (own, 0)))
+            self.refuse(call)
+        self.assertIsInstance(self.successResultOf(asked), PeerUnreachable)
+        ask(3, "10.0.0.1")
+        self.assertEqual([call[0] for call in self.calls()], ["10.0.0.3"])
+        refused = self.successResultOf(ask(4, "10.0.0.1"))
+        self.assertIn("no address of its family, IPv4 or IPv6: see [peers] address", str(refused))
 
     def test_who_hangs_up_is_called_again(self) -> None:
         """For a second or two: strangers may have had its places. Then it is said what may be wrong."""
