@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +27,9 @@ _MAX_NAME_BYTES: Final = 64
 #: Random bytes in the name of an agent, so that two nodes with one id are two members of Serf.
 _NAME_BYTES: Final = 4
 _AUTH_BYTES: Final = 32
+#: How often the ports are tried before the start, and seconds in between.
+_PORT_TRIES: Final = 11
+_PORT_WAIT: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +149,20 @@ def _free_port(address: str) -> tuple[str, int]:
 
 def check_serf_ports(address: str, port: int) -> None:
     """
-    Check that the ports of the agent are free, for the peer port ``port``.
+    Check that the ports of the agent are free, for the peer port ``port``. Blocks, for two seconds at most:
+    the agent of a daemon that was killed may just be ending.
 
     :raises ConfigError: they are not; one sentence says why.
     """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            with socket.socket(family, kind) as probe:
-                if kind == socket.SOCK_STREAM:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((address, port + PORT_OFFSET))
+        for tries_left in reversed(range(_PORT_TRIES)):
+            try:
+                _bind_once(address, port + PORT_OFFSET)
+                return
+            except OSError:
+                if not tries_left:
+                    raise
+            time.sleep(_PORT_WAIT)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or "there is no such port"
         where = join_host(address, port + PORT_OFFSET)
@@ -165,3 +172,13 @@ def check_serf_ports(address: str, port: int) -> None:
                 "above [peers] port: change that, or stop what listens there"
             ]
         ) from error
+
+
+def _bind_once(address: str, port: int) -> None:
+    """:raises OSError: one of the two ports cannot be used."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))

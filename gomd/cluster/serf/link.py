@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from gomd.cluster.serf.agent_files import PORT_OFFSET, join_host
+from gomd.cluster.serf.member import ADDRESS_TAG
 from gomd.cluster.serf.own_agent import Agent
 from gomd.cluster.serf.rpc_client import SerfRpc
 from gomd.cluster.serf.rpc_reader import Listed, text_of
@@ -194,7 +195,10 @@ class AgentLink:
                 await rpc.call("tags", {"Tags": tags, "DeleteTags": []})
             except NotPossible as error:
                 raise NotPossible(f"it does not take this node's tags: {error}") from error
+            has_moved = self._said is not None and self._said.get(ADDRESS_TAG) != tags.get(ADDRESS_TAG)
             self._said = tags
+            if has_moved:
+                self.agent.restart()  # it tells the others its address when it starts, and never again
 
     def _take_statistics(self, found: Any) -> None:
         agent = found.get(b"agent") if isinstance(found, dict) else None

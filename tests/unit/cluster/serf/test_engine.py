@@ -32,12 +32,13 @@ class SerfTests(SerfCase):
         self.assertEqual((node.id, node.address, node.load, node.up), (3, "10.0.0.3", 44, True))
 
     def test_it_tells_the_agent_who_it_is(self) -> None:
-        """The tags say so, and change with the address of the node."""
+        """The tags say so, and change with the node's address, at which our agent is started again."""
         self.begin()
         self.assertEqual((self.agent.tags["gomd_id"], self.agent.tags["gomd_name"]), ("7", "node7"))
         self.own = Node(7, "node7", "10.0.0.77", UP, 1, age=0.1)
         self.run_for(1.0)
         self.assertEqual(self.agent.tags["gomd_addr"], "10.0.0.77")
+        self.assertEqual(self.agent.calls, ["start", "restart"])
 
     def test_without_the_key_nobody_is_a_node(self) -> None:
         """Whatever the tags say: another cluster, another key, an invented address. One event says so."""
