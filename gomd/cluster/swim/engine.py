@@ -31,6 +31,8 @@ from libgomd.wire.text import printable
 
 #: Seconds between two polls of kinship's events. A poll takes about a microsecond.
 POLL_INTERVAL: Final = 0.25
+#: Seconds after the start in which a node that has two engines may not be up with this one yet.
+SETTLING: Final = 10.0
 #: Maximum number of events taken in one poll.
 _MAX_EVENTS: Final = 1000
 
@@ -84,6 +86,7 @@ class Swim:
         self._next_step = 0.0
         self._problems = ProblemReports(self.own_id, clock, events, wall)
         self._foreign = 0
+        self._settled_at = 0.0
         self._isolation = Isolation(1.0)
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
@@ -92,6 +95,7 @@ class Swim:
 
     def start(self) -> None:
         """Join the cluster, and run until `stop`."""
+        self._settled_at = self._clock.seconds() + SETTLING
         self._loop.start(POLL_INTERVAL, now=False)
         self._runner.start(self._compare)
 
@@ -224,7 +228,7 @@ class Swim:
         """Count and report a membership datagram of another engine, whose node cannot be a member here."""
         self._foreign += 1
         member = self._members.get(datagram.sender)
-        if member is not None and member.gone is None:
+        if (member is not None and member.gone is None) or self._clock.seconds() < self._settled_at:
             return  # it has both engines, as while a cluster changes from one to the other
         self._problems.report(
             datagram.sender,
