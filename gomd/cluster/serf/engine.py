@@ -45,7 +45,7 @@ JOIN_ALONE: Final = 10.0
 JOIN_AGAIN: Final = 30.0
 
 #: Seconds after the start in which a node that has two engines may not be up with this one yet.
-SETTLING: Final = 60.0
+SETTLING: Final = 10.0
 
 _UP: Final = Status.CONFIGURED | Status.UP
 

@@ -34,6 +34,8 @@ from libgomd.wire.messages import Datagram
 POLL_INTERVAL: Final = 0.25
 #: Seconds until the rest of many events is looked at.
 _PAUSE: Final = 0.01
+#: Seconds after the start in which a node that has two engines may not be up with this one yet.
+SETTLING: Final = 10.0
 
 _UP: Final = Status.CONFIGURED | Status.UP
 _STATS: Final = {
@@ -90,6 +92,7 @@ class Swim:
         self._comparing: Iterator[None] | None = None
         self._listing = self._stale = False
         self._foreign = 0
+        self._settled_at = 0.0
         self._isolation = Isolation(1.0)
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
@@ -98,6 +101,7 @@ class Swim:
 
     def start(self) -> None:
         """Join the cluster, and run until `stop`."""
+        self._settled_at = self._clock.seconds() + SETTLING
         self._loop.start(POLL_INTERVAL, now=False)
         self._runner.start(self._compare)
 
@@ -199,7 +203,7 @@ class Swim:
         """Count and report a membership datagram of another engine, whose node cannot be a member here."""
         self._foreign += 1
         member = self._members.get(datagram.sender)
-        if member is not None and member.gone is None:
+        if (member is not None and member.gone is None) or self._clock.seconds() < self._settled_at:
             return  # it has both engines, as while a cluster changes from one to the other
         self._problems.report(
             datagram.sender,
