@@ -24,12 +24,14 @@ from gomd.cluster.events import Events
 from gomd.cluster.membership import Address, HeartbeatEngine, IPeerTransport, Settings
 from gomd.interfaces import ForwardedReply, IPeers
 from gomd.protocols.no_peers import NoPeers
+from gomd.verbs.branch_rows import answer_rows
+from gomd.verbs.branches import RELAY, parse_branch
 from gomd.verbs.context import Parts
 from gomd.verbs.rendering import pieces, status_of
 from gomd.verbs.rounds import Watcher
 from libgomd.model import Caller, Node, Output, Process
 from libgomd.testing import MemoryDaemon, MemorySource
-from libgomd.wire.lines import Request
+from libgomd.wire.lines import BLOCK, Request
 from libgomd.wire.messages import Datagram, Message
 from tests.network import HeapClock
 from tests.nodes import Cluster
@@ -119,7 +121,7 @@ class RealClock(Clock):
 
 @implementer(IPeers)
 class _Peers(NoPeers):
-    """Every other node: answers as a scripted node does, whose answers are made once."""
+    """Every other node: answers as a scripted node does, for a branch too; its answers are made once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -129,8 +131,14 @@ class _Peers(NoPeers):
     async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
         """See `IPeers.ask`."""
         await deferLater(self._clock, ANSWER_DELAY)
-        code, text, lines = await self._answer(request, caller, json)
-        return ForwardedReply(code, text, _in_one_piece(lines))
+        if request.verb != RELAY:
+            code, text, lines = await self._answer(request, caller, json)
+            return ForwardedReply(code, text, _in_one_piece(lines))
+        branch = parse_branch(request.arguments, node.id)
+        code, text, lines = await self._answer(branch.request, caller, json)
+        lines = lines if code == BLOCK else [text]
+        rows = [row for each in (node.id, *branch.nodes) for row in answer_rows(each, lines)]
+        return ForwardedReply(BLOCK, "nodes asked", _in_one_piece(rows))
 
     async def _answer(self, request: Request, caller: Caller, json: bool) -> tuple[int, str, list[str]]:
         key = (str(request), json)

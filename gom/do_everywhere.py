@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gom.do_options import Everywhere, NodeTarget, targets
+from gom.do_options import FANOUT, Everywhere, NodeTarget, targets
+from gom.do_through import through_daemon
 from gom.exitstatus import ExitStatus
 from gom.folded import Kept, NodeOutput, failures, folded, worst
 from gom.relay import ask_rows, connected
@@ -37,7 +38,12 @@ def run(endpoints: Sequence[Endpoint], token: str, is_json: bool, wanted: Everyw
     outputs: list[NodeOutput] = []
     lines = _prefixed if wanted.is_live and not is_json else None
     with_progress = sys.stderr.isatty() and not wanted.is_live
-    for output in _all(chosen, wanted.fanout, on, lines):
+    ended: Iterable[NodeOutput] | None = None
+    if wanted.fanout is None and len(chosen) > FANOUT:
+        ended = through_daemon(endpoints, token, wanted.command, chosen, lines)
+    if ended is None:
+        ended = _all(chosen, wanted.fanout or FANOUT, on, lines)
+    for output in ended:
         outputs.append(output)
         if is_json:
             print(output.as_json(), flush=True)

@@ -18,7 +18,8 @@ usage: gom do NAME
 
   -n NODES  on these nodes: node[1-8,12], alpha,beta, 1-4,7 (ids), @all (those that are up), or of these
             @all!beta (without), node[1-9]&node[5-20] (in both)
-  -f N      on so many nodes at a time; {FANOUT} unless said, at most {MAX_FANOUT}
+  -f N      on so many nodes at a time, at most {MAX_FANOUT}; unless said, on {FANOUT}, or on more nodes than
+            that on all at once, most of which are then asked through others
   -l        each line as it comes, behind the name of its node; otherwise nodes that printed the same are
             shown together once all have ended
 
@@ -33,12 +34,13 @@ class Everywhere(NamedTuple):
     """
     What `gom do` is to do on many nodes.
 
-    :ivar fanout: on how many at a time. :ivar is_live: whether each line is shown as it comes.
+    :ivar fanout: on how many at a time; None where that is not said.
+    :ivar is_live: whether each line is shown as it comes.
     """
 
     command: str
     nodes: str
-    fanout: int = FANOUT
+    fanout: int | None = None
     is_live: bool = False
 
 
@@ -78,10 +80,10 @@ def parse(words: Sequence[str]) -> Everywhere | None:
             command = word
     if not command or "-n" not in found:
         raise MalformedRequest("usage: gom do NAME -n NODES; see `gom do --help`")
-    fanout = found.get("-f", str(FANOUT))
-    if not fanout.isdecimal() or not 1 <= int(fanout[:9]) <= MAX_FANOUT:
+    fanout = found.get("-f")
+    if fanout is not None and (not fanout.isdecimal() or not 1 <= int(fanout[:9]) <= MAX_FANOUT):
         raise MalformedRequest(f"-f is a number from 1 to {MAX_FANOUT}, not {fanout[:20]}")
-    return Everywhere(command, found["-n"], int(fanout), "-l" in found)
+    return Everywhere(command, found["-n"], None if fanout is None else int(fanout), "-l" in found)
 
 
 def targets(nodes: str, rows: Iterable[str]) -> list[NodeTarget]:

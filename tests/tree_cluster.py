@@ -267,7 +267,7 @@ class TreeDaemon(MemoryDaemon):
     ) -> tuple[int, str, AsyncGenerator[Any, None] | None]:
         """Answer another node, as `PeerServer` does."""
         request = parse_request(encode_request(request).rstrip(b"\r\n"))
-        if request.verb == RELAY and self.number in self.wires.old:
+        if RELAY in (request.verb, *request.arguments[:1]) and self.number in self.wires.old:
             raise MalformedRequest("there is no verb relay: say `help` for the verbs")
         if self.number in self.wires.lie and request.verb == RELAY:
             return 201, "nodes asked", self.wires.lie[self.number](request)

@@ -20,6 +20,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.protocols.followed_block import take_block
 from gomd.protocols.idle_streams import IdleStreams
 from gomd.protocols.peer_server import behalf
+from gomd.verbs.branches import DO, RELAY
 from libgomd.answers import value_in, where_in
 from libgomd.certificates import NotANode
 from libgomd.connection import LineConnection, WholeReply
@@ -136,7 +137,7 @@ class PeerClient:
         """See `IPeers.ask`."""
         self._asked += 1
         key = (node.id, self._contact_of(node), caller, json)
-        kept = self._idle.take(key) if request.verb in REPEATABLE else None
+        kept = self._idle.take(key) if _is_repeatable(request) else None
         if kept is not None:
             try:
                 return await self._request(node, kept, request, key)
@@ -208,7 +209,7 @@ class PeerClient:
         except BaseException:
             connection.abort()
             raise
-        done = partial(self._idle.keep, key) if request.verb in REPEATABLE else LineConnection.close
+        done = partial(self._idle.keep, key) if _is_repeatable(request) else LineConnection.close
         if reply.code != BLOCK:
             done(connection)
             return ForwardedReply(reply.code, reply.text, None)
@@ -315,6 +316,11 @@ class _Streams(Factory):
 
     noisy = False
     protocol = LineConnection
+
+
+def _is_repeatable(request: Request) -> bool:
+    """Return whether a request may be sent again. A command that a relay is to run may not."""
+    return request.verb in REPEATABLE and not (request.verb == RELAY and DO in request.arguments[3:4])
 
 
 async def _rows(

@@ -36,6 +36,14 @@ def refusal_row(node: int, error: GomdError) -> str:
     return f"{node}!{code} {printable(str(error))[:MAX_REASON]}"
 
 
+def parse_row(row: str) -> tuple[int, str, str]:
+    """Return the node, the character behind it and the rest. :raises MalformedReply: it is no such row."""
+    match = _ROW.fullmatch(row)
+    if match is None:
+        raise MalformedReply(f"it sends what is no row of a relay: {row[:80]!r}")
+    return int(match[1]), match[2], match[3]
+
+
 class BranchReader:
     """
     Takes the rows of one relay apart.
@@ -61,10 +69,7 @@ class BranchReader:
         for row in rows:
             if row == ALIVE:
                 continue
-            match = _ROW.fullmatch(row)
-            if match is None:
-                raise MalformedReply(f"it sends what is no row of a relay: {row[:80]!r}")
-            node, kind, line = int(match[1]), match[2], match[3]
+            node, kind, line = parse_row(row)
             if node not in self._left:
                 done = "a second answer" if node in self._asked else "an answer"
                 more = "" if node in self._asked else ", about which it was not asked"

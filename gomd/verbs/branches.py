@@ -34,10 +34,13 @@ RELAYED: Final = frozenset({
     "busiest", "cpus", "doctor", "events", "get", "history", "jobs", "load", "ls", "map", "measures", "mem",
     "node", "nodes", "ps", "speed", "stats", "status", "switches", "util", "version", "where",
 })  # fmt: skip
-#: The verb that repeats one of them.
+#: The verb that repeats one of them, and the one that runs a command: see gomd.verbs.tree_do.
 WATCH: Final = "watch"
+DO: Final = "do"
+#: What stands behind ``@`` for several nodes: two ids at least.
+SEVERAL: Final = re.compile(r"[0-9]{1,5}[-,][-,0-9]*")
 _RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
-_MAX_ID: Final = 65535
+MAX_ID: Final = 65535
 
 
 class BranchRequest(NamedTuple):
@@ -79,10 +82,10 @@ def parse_branch(arguments: Sequence[str], own: int) -> BranchRequest:
 
 
 def is_relayed(request: Request) -> bool:
-    """Return whether a relay passes ``request`` on: a verb of `RELAYED`, or ``watch -n SECONDS`` of one."""
+    """Return whether a relay passes ``request`` on: a verb of `RELAYED`, ``watch -n N`` of one, or `do`."""
     if request.verb == WATCH:
         return request.arguments[:1] == ("-n",) and not RELAYED.isdisjoint(request.arguments[2:3])
-    return request.verb in RELAYED
+    return request.verb in RELAYED or request.verb == DO
 
 
 def ids_text(ids: Iterable[int]) -> str:
@@ -96,24 +99,24 @@ def ids_text(ids: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs) or "-"
 
 
-def ids_in(text: str, own: int) -> tuple[int, ...]:
+def ids_in(text: str, own: int, most: int = MAX_BRANCH) -> tuple[int, ...]:
     """
     Return the ids that `ids_text` wrote.
 
     :param own: the id of this node, which must not be among them. :raises MalformedRequest: it is, or the
-        text is no list of ids in ascending order, or it has more than `MAX_BRANCH`.
+        text is no list of ids in ascending order, or it has more than ``most``.
     """
     found: list[int] = []
     for word in () if text == "-" else text.split(","):
         match = _RANGE.fullmatch(word)
         first = int(match[1]) if match else 0
         last = int(match[2] or first) if match else 0
-        if not 1 <= first <= last <= _MAX_ID:
+        if not 1 <= first <= last <= MAX_ID:
             raise MalformedRequest(f"NODES is a list of node ids like 2-31,40, not {text[:40]}")
         if found and first <= found[-1]:
             raise MalformedRequest(f"the list names node {first} twice, or not in ascending order")
-        if len(found) + last - first >= MAX_BRANCH:
-            raise MalformedRequest(f"the list has more than {MAX_BRANCH} nodes: divide it")
+        if len(found) + last - first >= most:
+            raise MalformedRequest(f"the list has more than {most} nodes: divide it")
         found += range(first, last + 1)
     if own in found:
         raise MalformedRequest(f"the list names node {own}, which is to relay it: it answers without that")

@@ -6,20 +6,21 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from gomd.verbs.branches import RELAYED
+from gomd.verbs.branches import DO, MAX_ID, RELAYED, SEVERAL, ids_in
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import NODE_TIMEOUT, PATIENT_NODE_TIMEOUT, ask_everywhere
 from gomd.verbs.forwarding import Asking
 from gomd.verbs.memory import node_of
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.relay_gates import Gates
+from gomd.verbs.relayed_commands import commands_on
 from gomd.verbs.replies import Relayed, Reply, Replying
 from gomd.verbs.table import Verb, VerbTable
 from gomd.verbs.tree_fan_out import Ways
 from gomd.verbs.tree_order import ask_tree
 from libgomd.errors import NotFound, NotPossible, PeerUnreachable, TimedOut
 from libgomd.model import Counter, Node
-from libgomd.wire.lines import Request
+from libgomd.wire.lines import BLOCK, Request
 
 #: The word behind ``@`` that means every node that is up.
 ALL_NODES = "all"
@@ -68,6 +69,8 @@ class Dispatch:
         try:
             node = self.parts.members.find(request.node)
         except NotFound:
+            if verb.name == DO and SEVERAL.fullmatch(request.node):
+                return self._run_on(session, request.node, bare)
             if verb.remembered is None or not bare.arguments:
                 raise
             return self._only_remembered(session, request.node, verb, bare)
@@ -91,6 +94,22 @@ class Dispatch:
             return ask_tree(nodes, ways, request, session.json)
         limit = PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT
         return ask_everywhere(nodes, ask, session.json, parts.clock, limit, gates[0])
+
+    def _run_on(self, session: ISession, ids: str, request: Request) -> Reply:
+        """Run a command on several nodes, and beyond `Parts.fan_out` of them on most through others."""
+        parts = self.parts
+        known = {node.id: node for node in parts.members.nodes()}
+        wanted = ids_in(ids, 0, MAX_ID)
+        if unknown := [each for each in wanted if each not in known]:
+            raise NotFound(f"there is no node {unknown[0]}: `nodes` lists those that there are")
+        release = self._forwards.take(session.caller)
+        lines = commands_on(
+            parts, session, [known[each] for each in wanted], request, self._asking, self._gates.of(session)
+        )
+        running = Relayed(
+            BLOCK, f"{request.arguments[0]} runs on {len(wanted)} nodes", lines, needs_caller=True
+        )
+        return _releasing(running, release)
 
     def _here(self, parts: Parts, session: ISession, request: Request) -> Replying:
         return self.table.ask(parts, session, request)

@@ -18,11 +18,12 @@ from twisted.logger import Logger
 
 from gomd.verbs import arguments as words
 from gomd.verbs.branch_rows import ALIVE, answer_rows, refusal_row
-from gomd.verbs.branches import RELAY, WATCH, BranchRequest, is_relayed, parse_branch
+from gomd.verbs.branches import DO, RELAY, WATCH, BranchRequest, is_relayed, parse_branch
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.forwarding import Asking
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.relay_gates import Gates
+from gomd.verbs.relayed_commands import relayed_commands
 from gomd.verbs.replies import Relayed, Replying
 from gomd.verbs.table import Verb
 from gomd.verbs.tree_fan_out import RESERVE, TreeFanOut, Ways
@@ -62,6 +63,14 @@ def make_relay(asking: Asking) -> Verb:
 
             rounds = ReleasingRows(RelayedWatch(parts, session, asked, asking).pieces(), release)
             return Relayed(BLOCK, f"watching {len(asked.nodes) + 1} nodes", rounds, lasts=True)
+        if verb == DO:
+            commands = relayed_commands(parts, session, asked, asking, gates.of(session))
+            return Relayed(
+                BLOCK,
+                f"{len(asked.nodes) + 1} nodes run it",
+                ReleasingRows(commands, release),
+                needs_caller=True,
+            )
         passing = PassingOn(parts, session, asked, asking, gates.of(session))
         return Relayed(BLOCK, f"{len(asked.nodes) + 1} nodes asked", ReleasingRows(passing.pieces(), release))
 

@@ -151,7 +151,7 @@ class TreeFanOut:
     # -- one node
 
     async def _direct(self, node: Node) -> None:
-        async with _place(self._places), _place(self._ways.gates[0]):
+        async with HeldPlace(self._places), HeldPlace(self._ways.gates[0]):
             await self._ask(node)
 
     async def _ask(self, node: Node) -> None:
@@ -176,7 +176,7 @@ class TreeFanOut:
             relay = ways.intermediates.choose(left.values(), ways.own, now) if len(left) > 1 else None
             if relay is None:
                 break
-            async with _place(self._places), _place(self._ways.gates[self._depth]):
+            async with HeldPlace(self._places), HeldPlace(self._ways.gates[self._depth]):
                 await self._through(relay, left)
             if not left:
                 return
@@ -210,7 +210,8 @@ class TreeFanOut:
             silence.stop()
 
     def _give_up(self, relay: Node, error: GomdError) -> None:
-        self._log.info(
+        log = self._log.warn if isinstance(error, MalformedReply) else self._log.info
+        log(
             "node {node} {name} asks no branch for this one any more, which is asked otherwise: {error}",
             node=relay.id, name=relay.name, error=str(error),
         )  # fmt: skip
@@ -267,7 +268,7 @@ class _Counted:
         self._held = 0
 
 
-class _place:
+class HeldPlace:
     """Holds a place of a semaphore for the time of a block."""
 
     def __init__(self, places: DeferredSemaphore) -> None:

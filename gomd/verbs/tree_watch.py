@@ -294,7 +294,8 @@ class TreeFollower:
     def _give_up(self, branch: Branch, error: GomdError) -> None:
         relay, now = branch.relay, self._clock.seconds()
         branch.task = None
-        self._log.info(
+        log = self._log.warn if isinstance(error, MalformedReply) else self._log.info
+        log(
             "node {node} {name} watches no branch for this one any more, which is watched otherwise: {error}",
             node=relay.id, name=relay.name, error=str(error),
         )  # fmt: skip

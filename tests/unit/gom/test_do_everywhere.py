@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
+from gom import do_through
 from gom.do_options import Everywhere, NodeTarget, parse, targets
 from gom.folded import Kept, NodeOutput, failures, folded, worst
 from libgomd.errors import MalformedRequest
@@ -72,6 +74,45 @@ def test_equal_outputs_are_shown_once() -> None:
         rule, "node3 (1, exit 2)", rule, "a", "x",
         rule, "node4 (1)", rule, "b",
     ]  # fmt: skip
+
+
+class _Rows:
+    """The daemon's answer. :ivar closed: whether nobody wants more."""
+
+    def __init__(self, *rows: dict[str, object]) -> None:
+        self.closed = False
+        self._rows = rows
+
+    def rows(self, _timeout: float | None) -> Iterator[str]:
+        yield from map(json.dumps, self._rows)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_one_request_for_many_nodes() -> None:
+    """Each node's rows are put together; one that is down, refuses, or has not ended is told with why."""
+    asked = {node: NodeTarget(node, f"node{node}") for node in (1, 2, 3, 4)}
+    rows = _Rows(
+        {"from": 2, "line": "b", "exit": None}, {"from": 1, "line": "a", "exit": None},
+        {"from": 1, "line": None, "exit": 3}, {"from": 3, "code": 404, "error": "there is no command x"},
+        {"from": 9, "line": "a lie", "exit": None}, {"from": 4, "line": "", "exit": None},
+        {"from": 4, "line": None, "exit": 0}, {"code": 500, "error": "a bug"},
+    )  # fmt: skip
+    told: list[tuple[str, str]] = []
+    found = list(
+        do_through._outputs(
+            rows, asked, [NodeTarget(5, "node5", "it is down")], lambda *line: told.append(line)
+        )
+    )
+    assert found == [
+        output(5, status=1, error="it is down"), output(1, "a", status=3),
+        output(3, status=1, error="there is no command x"), output(4, ""),
+        output(2, "b", status=1, error="a bug"),
+    ]  # fmt: skip
+    assert told == [("node2", "b"), ("node1", "a"), ("node4", "")]
+    assert rows.closed
+    assert do_through._ids([1, 2, 3, 7]) == "1-3,7"
 
 
 def test_failures_are_sentences_with_their_nodes() -> None:

@@ -142,6 +142,40 @@ def test_a_relay_that_hangs_is_replaced(twelve: TreeCluster) -> None:
     assert "code" in of(rounds, 3)[-1]
 
 
+def test_branches_of_branches() -> None:
+    """Forty nodes, three streams each; a relay behind a relay dies, and only its own rows grow old."""
+    cluster = TreeCluster(40, fan_out=3)
+    viewer = Viewer(cluster, "watch -n 1 @all load")
+    rounds = viewer.rounds(4.0)
+    assert [(row["from"], row["value"], row["rows_age"]) for row in rounds[-1]] == [
+        (node, node, 0) for node in range(1, 41)
+    ]
+    streams_of = Counter(sender for sender, _, _ in cluster.wires.asked)
+    assert max(streams_of.values()) == 3
+    assert Counter(to for _, to, _ in cluster.wires.asked) == dict.fromkeys(range(2, 41), 1)
+    second = next(to for by, to, request in cluster.wires.asked if by != 1 and request.verb == RELAY)
+    cluster.wires.kill(second)
+    rounds = viewer.rounds(20.0)
+    for each in rounds:
+        assert [row["from"] for row in each] == list(range(1, 41))
+    assert {row["from"] for row in rounds[-1] if row["rows_age"] > 0} == {second}
+    end(cluster)
+
+
+@pytest.mark.parametrize("how", ["dead", "hung"])
+def test_a_relay_is_replaced_in_text(twelve: TreeCluster, how: str) -> None:
+    """Each node has its line in each round; that of the relay says what is wrong with it."""
+    setattr(twelve.wires, how, {3})
+    talk = Talk(twelve.first)
+    talk.say("watch -n 1 @all load")
+    twelve.clock.advance(30.0)
+    last = talk.heard().strip().split("\r\n\r\n")[-1].splitlines()
+    assert [line for line in last if not line.startswith("3: ")] == [
+        f"{node}: {node}" for node in EVERYBODY if node != 3
+    ]
+    assert any(line.startswith(("3: 502 ", "3: 504 ")) for line in last), last
+
+
 def _lies(cluster: TreeCluster, pieces: Sequence[bytes], pause: float = 0.3) -> Callable[..., Any]:
     async def lie(_request: Request) -> AsyncGenerator[Sequence[str], None]:
         for each in pieces:
