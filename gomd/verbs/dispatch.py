@@ -17,7 +17,6 @@ from gomd.verbs.relayed_commands import commands_on
 from gomd.verbs.replies import Relayed, Reply, Replying
 from gomd.verbs.table import Verb, VerbTable
 from gomd.verbs.tree_fan_out import Ways
-from gomd.verbs.tree_order import ask_tree
 from libgomd.errors import NotFound, NotPossible, PeerUnreachable, TimedOut
 from libgomd.model import Counter, Node
 from libgomd.wire.lines import BLOCK, Request
@@ -91,6 +90,8 @@ class Dispatch:
                 parts.clock, parts.members.own_id, parts.fan_out, ask,
                 lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates, gates,
             )  # fmt: skip
+            from gomd.verbs.tree_order import ask_tree  # most clusters are smaller
+
             return ask_tree(nodes, ways, request, session.json)
         limit = PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT
         return ask_everywhere(nodes, ask, session.json, parts.clock, limit, gates[0])

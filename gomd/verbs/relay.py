@@ -23,7 +23,6 @@ from gomd.verbs.context import ISession, Parts
 from gomd.verbs.forwarding import Asking
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.relay_gates import Gates
-from gomd.verbs.relayed_commands import relayed_commands
 from gomd.verbs.replies import Relayed, Replying
 from gomd.verbs.table import Verb
 from gomd.verbs.tree_fan_out import RESERVE, TreeFanOut, Ways
@@ -64,6 +63,8 @@ def make_relay(asking: Asking) -> Verb:
             rounds = ReleasingRows(RelayedWatch(parts, session, asked, asking).pieces(), release)
             return Relayed(BLOCK, f"watching {len(asked.nodes) + 1} nodes", rounds, lasts=True)
         if verb == DO:
+            from gomd.verbs.relayed_commands import relayed_commands
+
             commands = relayed_commands(parts, session, asked, asking, gates.of(session))
             return Relayed(
                 BLOCK,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomd.verbs.node_rounds import MAX_ROUND_ROWS, NodeRound, RoundCutter, checked
+from gomd.verbs.node_rounds import MAX_ROUND_ROWS, NodeRound, RoundCutter, checked, whole_round
 from libgomd.errors import MalformedReply, NodeError, NotPossible, RequestError, TimedOut
 
 
@@ -111,3 +111,18 @@ def test_rows_that_are_not_passed_on(row: bytes) -> None:
     """Other languages would refuse the whole answer; and only the asked daemon says whose a row is."""
     with pytest.raises(MalformedReply):
         checked(row, 3, False)
+
+
+def test_a_round_that_a_relay_has_cut_out() -> None:
+    """It ends as a round does; a wrong number of rows is noticed when they are used."""
+    row = b'{"pid": 1, "round": 7, "rows": 2}\r\n'
+    found = whole_round(row + row)
+    assert (found.count, found.rows()) == (2, [b'"pid": 1, ', b'"pid": 1, '])
+    for lying in (row, row * 3):
+        with pytest.raises(MalformedReply, match="several rounds"):
+            whole_round(lying).rows()
+    for data in (b"", b"x", row[:-1], row + b".\r\n", b'{"pid": 1}\r\n'):
+        with pytest.raises(MalformedReply):
+            whole_round(data)
+    with pytest.raises(NotPossible):
+        whole_round(b'{"round": 1, "rows": 100001}\r\n')
