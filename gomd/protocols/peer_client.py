@@ -9,12 +9,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from gomd.interfaces import ForwardedReply, IPeers
@@ -40,7 +39,6 @@ from libgomd.questions import Asker
 from libgomd.replies import Reply
 from libgomd.row_queue import RowQueue
 from libgomd.tls import peer_node
-from libgomd.wide_tls import widen
 from libgomd.wire.lines import BLOCK, OK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
 
@@ -286,14 +284,14 @@ class PeerClient:
 
     async def _handshake(self, node: Node, contact: Contact) -> LineConnection:
         """Connect, and wait for the greeting. :raises ConnectionLost: the peer closed it before that."""
-        endpoint = TCP4ClientEndpoint(
-            self._reactor, contact.host, contact.stream_port, CONNECT_TIMEOUT, (self._own_address, 0)
+        endpoint: IStreamClientEndpoint = wrapClientTLS(
+            self.tls,
+            TCP4ClientEndpoint(
+                self._reactor, contact.host, contact.stream_port, CONNECT_TIMEOUT, (self._own_address, 0)
+            ),
         )
-        factory = widen(TLSMemoryBIOFactory(self.tls, True, _Streams()))
-        factory.noisy = False
         try:
-            secured: Any = await endpoint.connect(factory)
-            connection = secured.wrappedProtocol
+            connection = await endpoint.connect(_Streams())
         except (ConnectError, OSError) as error:
             raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {error}") from error
         assert isinstance(connection, LineConnection)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -58,8 +56,8 @@ class FreshStreamsTests(SynchronousTestCase):
         self.prepare()
         made = self.finish()
         self.clock.advance(FRESH_TIMEOUT)
-        transport: Any = made.transport
-        self.assertTrue(transport.disconnecting)
+        assert isinstance(made.transport, StringTransport)
+        self.assertTrue(made.transport.disconnecting)
         self.assertIsNone(self.fresh.take("two"))
 
     def test_no_handshake(self) -> None:
