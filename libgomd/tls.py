@@ -16,7 +16,6 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from libgomd.certificates import Credentials, NotANode, node_of
-from libgomd.wide_tls import WideConnection
 
 #: X509_V_FLAG_NO_CHECK_TIME of OpenSSL.
 _NO_CHECK_TIME: Final = 0x200000
@@ -69,11 +68,11 @@ class MutualTLS:
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return the client side of a connection."""
-        return WideConnection(self._context, None)
+        return SSL.Connection(self._context, None)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return the server side of a connection."""
-        return WideConnection(self._context, None)
+        return SSL.Connection(self._context, None)
 
 
 def _context_of(credentials: Credentials) -> SSL.Context:

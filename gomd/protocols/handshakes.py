@@ -22,7 +22,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from libgomd.model import Counter
-from libgomd.wide_tls import widen
 from libgomd.wire.addresses import network_of
 
 #: Largest number of connections before their handshake, from all addresses and from one.
@@ -52,7 +51,7 @@ class Handshakes(Factory):
     def __init__(self, behind: Factory, tls: Any, clock: IReactorTime) -> None:
         self.clock = clock
         self._behind = behind
-        self._tls = widen(TLSMemoryBIOFactory(tls, False, _Authenticating(), clock=clock))
+        self._tls = TLSMemoryBIOFactory(tls, False, _Authenticating(), clock=clock)
         self._tls.noisy = False
         self._waiting: dict[str, list[Handshake]] = {}
         self._count = 0

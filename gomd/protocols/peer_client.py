@@ -9,12 +9,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from gomd.interfaces import ForwardedReply, IPeers
@@ -41,7 +40,6 @@ from libgomd.questions import Asker
 from libgomd.replies import Reply
 from libgomd.row_queue import RowQueue
 from libgomd.tls import peer_node
-from libgomd.wide_tls import widen
 from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.lines import BLOCK, OK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
@@ -316,12 +314,10 @@ class PeerClient:
             if own is None:
                 continue
             way = TCP6ClientEndpoint if is_ipv6(host) else TCP4ClientEndpoint
-            endpoint = way(self._reactor, host, contact.stream_port, CONNECT_TIMEOUT, (own, 0))
-            factory = widen(TLSMemoryBIOFactory(self.tls, True, _Streams()))
-            factory.noisy = False
+            plain = way(self._reactor, host, contact.stream_port, CONNECT_TIMEOUT, (own, 0))
+            endpoint: IStreamClientEndpoint = wrapClientTLS(self.tls, plain)
             try:
-                secured: Any = await endpoint.connect(factory)
-                connection = secured.wrappedProtocol
+                connection = await endpoint.connect(_Streams())
             except (ConnectError, OSError) as error:
                 why = error
             else:

@@ -134,7 +134,10 @@ def split(text: str, port: int) -> tuple[str, int]:
             raise ValueError(f"{text[:80]!r} is no address: write it as [fd00::1]:{port}")
         return str(parse_host(host)), _port(rest[1:], text) if rest else port
     if text.count(":") > 1:
-        return str(parse_host(text)), port
+        try:
+            return str(parse_host(text)), port
+        except ValueError as error:
+            raise ValueError(f"{text[:80]!r} is no address: write it as HOST:PORT or [fd00::1]:{port}") from error
     host, colon, number = text.partition(":")
     if not host:
         raise ValueError(f"{text[:80]!r} names no host")

@@ -14,7 +14,7 @@ than the window.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from libgomd.errors import GomdError, MalformedReply
@@ -30,7 +30,6 @@ CHUNK: Final = 65536
 #: Bytes of a stream that may be under way, sent and not acknowledged.
 WINDOW: Final = 1048576
 _HEADER: Final = 5
-_ACK_BYTES: Final = 9
 
 #: Kinds of frames. From the caller's end to the job's:
 SPEC: Final = 1  #: JSON: what to run
@@ -171,27 +170,9 @@ def ack(stream: int, position: int) -> Frame:
 
 def decode_ack(payload: bytes) -> tuple[int, int]:
     """Return the stream and the position. :raises MalformedFrame: it is no acknowledgement."""
-    if len(payload) != _ACK_BYTES or payload[0] not in (STDIN, STDOUT, STDERR):
+    if len(payload) != 9 or payload[0] not in (STDIN, STDOUT, STDERR):
         raise MalformedFrame("an acknowledgement of no stream")
     return payload[0], int.from_bytes(payload[1:], "big")
-
-
-def newest_acks(found: Iterable[Frame]) -> Iterator[Frame]:
-    """
-    Yield the frames, but of acknowledgements that follow each other only the last one of each stream.
-
-    It says what those before it said; a caller that writes its output in small pieces sends dozens at a time.
-    """
-    held: dict[int, Frame] = {}
-    for frame in found:
-        if frame.kind == ACK and len(frame.payload) == _ACK_BYTES:
-            held[frame.payload[0]] = frame
-            continue
-        if held:
-            yield from held.values()
-            held.clear()
-        yield frame
-    yield from held.values()
 
 
 def encode_signal(number: int, group: bool) -> bytes:
@@ -246,11 +227,8 @@ class FrameParser:
 
         :raises MalformedFrame: an unknown kind, or a length that is not taken.
         """
-        rest: bytes | bytearray = self._rest
-        if rest:
-            self._rest += data
-        else:
-            rest = data  # as a rule it has whole frames, and only what is behind them has to be kept
+        rest = self._rest
+        rest += data
         start = 0
         try:
             while len(rest) - start >= _HEADER:
@@ -265,10 +243,7 @@ class FrameParser:
                 start = end
                 yield Frame(kind, payload)
         finally:
-            if rest is self._rest:
-                del self._rest[:start]
-            else:
-                self._rest += memoryview(rest)[start:]
+            del rest[:start]
 
     def _takes_long(self, kind: int, length: int) -> bool:
         if kind != SPEC or length > MAX_SPEC_PAYLOAD + _SPEC_MARGIN or self.admits_long_spec is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from libgomd.keys import new_key_file
 from tests.integration.cluster_of import nodes_up
 from tests.integration.daemon import Daemon
-from tests.integration.jobs import GOM, free_port, gom, jobs, until
+from tests.integration.jobs import free_port, gom, jobs, until
 
 ROOT = Path(__file__).parents[2]
 #: The version before, as a commit: after a release, that of the last but one.
@@ -47,6 +48,10 @@ class Upgradable(Daemon):
     def command(self) -> Sequence[str]:
         """The version before comes first in the path of Python."""
         return super().command() if self.code is None else (*_of(self.code), *super().command())
+
+
+#: The command of the version before, which has no gomrun to be kept from.
+OLD_GOM = (sys.executable, "-c", "import sys; from gom.command import run; sys.exit(run())")
 
 
 def _of(code: Path) -> tuple[str, str]:
@@ -92,7 +97,7 @@ def test_they_answer_each_other(both: list[Upgradable], before: Path, own: int, 
     assert (unknown.returncode, unknown.stdout) == (1, b"")
     assert b"there is no verb busiest" in unknown.stderr
     # the command of either version, with the daemon of the other one
-    older = gom(both[1], "nodes", program=(*_of(before), *GOM))
+    older = gom(both[1], "nodes", program=(*_of(before), *OLD_GOM))
     assert older.stdout.count(b" up ") == 2, older
     assert gom(both[0], "nodes").stdout.count(b" up ") == 2
 

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from libgomd.tcp import send_without_delay
-from libgomd.wire.frames import Frame, FrameParser, MalformedFrame, newest_acks
+from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
 
 #: Bytes that one call of the kernel reads or writes at most: Twisted's 64 KiB cost a fifth more time.
 TRANSFER_SIZE_BYTES = 1 << 18
@@ -95,7 +95,7 @@ class FrameStream(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Pass every frame to the listener."""
         try:
-            for frame in newest_acks(self._parser.feed(data)):
+            for frame in self._parser.feed(data):
                 if self._closed:
                     return
                 if self._on_frame is None:

@@ -113,28 +113,3 @@ def test_attaches() -> None:
         assert frames.decode_attach(told) == wanted
         [sent] = frames.FrameParser().feed(frames.encode_attach(wanted))
         assert frames.decode_attach(sent.payload) == wanted
-
-
-def test_acknowledgements_that_say_the_same() -> None:
-    """Of those that follow each other the newest of each stream is enough; nothing else is left out."""
-    found = [
-        frames.ack(frames.STDOUT, 1), frames.ack(frames.STDERR, 1), frames.ack(frames.STDOUT, 5),
-        Frame(frames.STDIN, b"x"), frames.ack(frames.STDOUT, 6), Frame(frames.ACK, b""), Frame(frames.HANGUP),
-        frames.ack(frames.STDOUT, 7), frames.ack(frames.STDOUT, 8),
-    ]  # fmt: skip
-    assert list(frames.newest_acks(found)) == [
-        frames.ack(frames.STDOUT, 5), frames.ack(frames.STDERR, 1), Frame(frames.STDIN, b"x"),
-        frames.ack(frames.STDOUT, 6), Frame(frames.ACK, b""), Frame(frames.HANGUP),
-        frames.ack(frames.STDOUT, 8),
-    ]  # fmt: skip
-
-
-def test_frames_in_pieces() -> None:
-    """However the bytes are cut, the frames are the same."""
-    made = [(frames.STDOUT, b"x" * 100), (frames.EXIT, b""), (frames.STDERR, b"y" * 7)]
-    data = b"".join(frames.encode(*each) for each in made)
-    for size in range(1, len(data) + 1):
-        parser = FrameParser()
-        found = [frame for at in range(0, len(data), size) for frame in parser.feed(data[at : at + size])]
-        assert found == made
-        assert not parser.inside

@@ -228,3 +228,15 @@ def test_what_is_left_is_swept(tmp_path: Path) -> None:
     assert sweep(str(tmp_path)) == 1
     assert sorted(os.listdir(tmp_path)) == ["1-2.bb", "cgroup.procs"]
     assert sweep(str(tmp_path / "gone")) == 0
+
+
+@pytest.mark.parametrize("kind", [UNIFIED, MEMORY, PLAIN])
+def test_a_fork_where_the_kernel_forks_into_no_cgroup(tmp_path: Path, kind: str) -> None:
+    """As this directory is none: an ordinary fork, which says that the child has still to enter."""
+    group = JobGroup((str(tmp_path), kind), "1-1", None)
+    group.make()
+    pid, inside = group.fork()
+    if pid == 0:
+        os._exit(7)
+    assert not inside
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
