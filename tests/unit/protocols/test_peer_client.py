@@ -89,7 +89,8 @@ class PeersTests(SynchronousTestCase):
         """It is called when the first is not reached, from this node's address of that family."""
         asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
         places = {
-            2: Contact("10.0.0.2", 5428, 5428, ("fd00::2",)), 3: Contact("fd00::3", 5428, 5428, ("10.0.0.3",)),
+            2: Contact("10.0.0.2", 5428, 5428, ("fd00::2",)),
+            3: Contact("fd00::3", 5428, 5428, ("10.0.0.3",)),
             4: Contact("fd00::4", 5428, 5428),
         }  # fmt: skip
 
