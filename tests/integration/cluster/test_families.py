@@ -39,10 +39,8 @@ def test_hosts_of_every_kind() -> None:
 
         remove_address(fourth, ipv4(fourth))
         eventually(lambda: addresses(second)[4] == (ipv6(fourth), both[4][1]))
-        assert (
-            events(second, 4, "up")[-1]["reason"]
-            == f"it is reached at {ipv6(fourth)}: {ipv4(fourth)} is silent"
-        )
+        reasons = [row["reason"] for row in events(second, 4, "up")]
+        assert f"it is reached at {ipv6(fourth)}: {ipv4(fourth)} is silent" in reasons
         assert ask(second, "@4 load").code == 200
         assert "reach it, by IPv4, its address 10.77.0.4 is on no interface" in ask(fourth, "node").text
         see([first], frozenset({1, 2}))
@@ -109,5 +107,6 @@ def test_a_name_with_a_dead_ipv6_address() -> None:
         eventually(lambda: addresses(second)[1] == (ipv6(first), both))
         add_addresses(first, ipv4(first))
         eventually(lambda: addresses(second)[1] == (ipv4(first), both))
-        assert [row["kind"] for row in events(second, 1)] == ["join", "up", "up"]
+        assert len(events(second, 1, "join")) == 1
+        assert len([row for row in events(second, 1) if "it is reached at" in row["reason"]]) == 2
         assert counters(second).get("datagrams_dropped_replayed", 0) == 0

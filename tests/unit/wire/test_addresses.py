@@ -100,7 +100,7 @@ def test_host_and_port(text: str, found: tuple[str, int]) -> None:
 )  # fmt: skip
 def test_what_is_no_host_and_port(text: str) -> None:
     """It is said in one sentence."""
-    with pytest.raises(ValueError, match=r"address|port|host|permitted|octet"):
+    with pytest.raises(ValueError, match=r"address|port|host|permitted|octet|parts"):
         split(text, 7)
 
 
