@@ -137,7 +137,9 @@ def split(text: str, port: int) -> tuple[str, int]:
         try:
             return str(parse_host(text)), port
         except ValueError as error:
-            raise ValueError(f"{text[:80]!r} is no address: write it as HOST:PORT or [fd00::1]:{port}") from error
+            raise ValueError(
+                f"{text[:80]!r} is no address: write it as HOST:PORT or [fd00::1]:{port}"
+            ) from error
     host, colon, number = text.partition(":")
     if not host:
         raise ValueError(f"{text[:80]!r} names no host")

@@ -21,7 +21,7 @@ class ThousandsOfNodes:
     """A membership of so many nodes; what else a watch asks of a daemon."""
 
     own_id = 0
-    fan_out = 20_000  # all of them are asked directly, which is the most work
+    fan_out, intermediates = 20_000, None  # all of them are asked directly, which is the most work
 
     def __init__(self, count: int) -> None:
         self.members = self
