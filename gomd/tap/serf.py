@@ -42,7 +42,7 @@ def serf_engine(setup: EngineSetup) -> Any:
     def tags() -> dict[str, str]:
         own = collector.own
         return tags_of(
-            NodeClaim(own.id, own.name, (own.address,), setup.port, setup.port, setup.protocol.instance, key)
+            NodeClaim(own.id, own.name, tuple(own.hosts), setup.port, setup.port, setup.protocol.instance, key)
         )
 
     def connect(host: str, port: int) -> Deferred[SerfRpc]:

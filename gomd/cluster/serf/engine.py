@@ -256,7 +256,7 @@ class Serf(DatagramReports):
         self._next_step = 0.0
 
     def _families(self) -> frozenset[int]:
-        return frozenset({6 if ":" in self._own().address else 4})
+        return frozenset(6 if ":" in host else 4 for host in self._own().hosts)
 
     # -- reports of the peer port
 
