@@ -41,9 +41,8 @@ def serf_engine(setup: EngineSetup) -> Any:
 
     def tags() -> dict[str, str]:
         own = collector.own
-        return tags_of(
-            NodeClaim(own.id, own.name, tuple(own.hosts), setup.port, setup.port, setup.protocol.instance, key)
-        )
+        port, instance = setup.port, setup.protocol.instance
+        return tags_of(NodeClaim(own.id, own.name, tuple(own.hosts), port, port, instance, key))
 
     def connect(host: str, port: int) -> Deferred[SerfRpc]:
         def failed(failure: Failure) -> SerfRpc:
