@@ -18,7 +18,7 @@ from tests.integration.daemon import PATIENCE, QUIET, TWISTD, Daemon, run
 #: Settings that cannot work here: what is set, and a word of the sentence that refuses it. Those that cannot
 #: work anywhere are tried in tests/unit/config/test_refused.py, but for the first one.
 REFUSED = [
-    ("peers.seeds=[::1]:5428", "IPv4"),
+    ("peers.seeds=[ff02::1]:5428", "single nodes"),
     ("peers.address=198.51.100.77 peers.key_file=key", "198.51.100.77"),
     ("peers.key_file=missing", "missing"),
     ("peers.key_file=directory", "directory"),
@@ -123,7 +123,7 @@ def test_seeds_at_sighup(start_daemon: StartDaemon) -> None:
     """Bad ones change nothing and are said; names are looked up, and membership goes on."""
     daemon = start_daemon()
     for seeds, told in (
-        ("[::1]:5428", "the configuration stays as it was: .*IPv4"),
+        ("[ff02::1]:5428", "the configuration stays as it was: .*single nodes"),
         ("239.192.0.1:5429", "the configuration stays as it was: .*single nodes"),
         ("localhost:5428, name.invalid:5428", "changed: peers.seeds"),
         ("localhost:1", "changed: peers.seeds"),

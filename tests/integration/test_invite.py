@@ -102,10 +102,10 @@ def test_a_node_joins_by_code(alpha: Daemon, tmp_path: Path) -> None:
 def test_a_node_joins_over_ipv6(alpha: Daemon, tmp_path: Path) -> None:
     """The address that its gomd.ini gets is that from which it has called."""
     inviting = Inviting(alpha, "--address", "::1")
-    done = join(tmp_path / "beta", inviting.port, inviting.code, host="[::1]")
+    done = join(tmp_path / "delta", inviting.port, inviting.code, "delta", host="[::1]")
     assert (done.returncode, done.stderr) == (0, "")
     assert inviting.ended()[0] == 0
-    assert "\naddress = ::1\n" in (tmp_path / "beta" / "gomd.ini").read_text()
+    assert "\naddress = ::1\n" in (tmp_path / "delta" / "gomd.ini").read_text()
 
 
 def test_three_wrong_codes_end_it(alpha: Daemon, tmp_path: Path) -> None:

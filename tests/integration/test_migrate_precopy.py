@@ -114,7 +114,8 @@ def test_a_disk_with_room_for_the_job_only(job: Moving, trio: Trio) -> None:
     spool = trio.nodes[2].spool
     spool.mkdir(exist_ok=True)
     with (spool / "filler").open("wb") as file:
-        file.write(bytes(ROOM - 2 * SIZE))
+        free = os.statvfs(spool)
+        file.write(bytes(free.f_bavail * free.f_frsize - 2 * SIZE))
     asked = job.migrate(2)
     assert asked.wait(60) == 0, asked.communicate()
     (spool / "filler").unlink()

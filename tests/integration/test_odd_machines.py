@@ -227,7 +227,7 @@ def test_a_map_names_the_line_of_etc_hosts(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert (
             f"{nodes}: the host alpha of node 1 is 127.0.1.1 by line 3 of /etc/hosts, an address that no "
-            "other machine reaches: write its IPv4 address into the map" in done.stderr
+            "other machine reaches: write its address into the map" in done.stderr
         ), done.stderr
         assert "Traceback" not in done.stderr
 

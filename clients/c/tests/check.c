@@ -265,8 +265,8 @@ static const char *const samples[] = {
     "\"uid\": 0, \"started\": 1.5e9, \"ended\": null, \"reason\": \"\", \"nmigs\": 0, \"lock\": false, \"detached\": false, "
     "\"pid_there\": null, \"cantmove\": \"\", \"former\": [1, 22, 333], \"memory_max\": null, \"identity\": \"1-2-3\", \"new\": [[{}, \"x\"]]}\r\n"
     "{\"code\": 504, \"error\": \"no answer\"}\r\n.\r\n200 5\r\n",
-    "201 x\r\n{\"from\": 3, \"value\": {\"mem\": 5, \"rmem\": null, \"tmem\": 7}, \"round\": 9, \"rows\": 2, \"rows_age\": 1.25}\r\n"
-    "{\"from\": 4, \"left\": true, \"round\": 9, \"rows\": 2}\r\n..x\r\n! 502 gone\r\n.\r\n",
+    ("201 x\r\n{\"from\": 3, \"value\": {\"mem\": 5, \"rmem\": null, \"tmem\": 7}, \"round\": 9, \"rows\": 2, \"rows_age\": 1.25}\r\n"
+    "{\"from\": 4, \"left\": true, \"round\": 9, \"rows\": 2}\r\n..x\r\n! 502 gone\r\n.\r\n"),
 };
 
 static void damage(void) {

@@ -62,6 +62,15 @@ static void job_row(const gomd_job_t *row) {
     printf("]");
 }
 
+/* Both addresses of a node, from one text with a comma between them. */
+static void addresses(const char *both) {
+    printf("%s\"addresses\": [", separator);
+    separator = ", ";
+    for (const char *rest = both && *both ? both : NULL; rest; rest = strchr(rest, ',') ? strchr(rest, ',') + 1 : NULL)
+        printf("%s\"%.*s\"", rest == both ? "" : ", ", (int)strcspn(rest, ","), rest);
+    printf("]");
+}
+
 /* A row as the object that the daemon sent, from the struct that the library made of it. */
 static void one(const gomd_rows_t *rows, size_t at) {
     const gomd_value_t *value = gomd_rows_value(rows, at);
@@ -72,11 +81,11 @@ static void one(const gomd_rows_t *rows, size_t at) {
     separator = "";
     printf("{");
     { const gomd_node_row_t *row = gomd_rows_node(rows, at);
-      if (row) I(id), T(name), T(address), I(status), F(up), I(load), I(speed), I(cpus), I(util), I(mem), I(rmem), I(tmem), D(age); }
+      if (row) I(id), T(name), T(address), I(status), F(up), I(load), I(speed), I(cpus), I(util), I(mem), I(rmem), I(tmem), D(age), addresses(row->addresses); }
     if (gomd_rows_process(rows, at)) process(gomd_rows_process(rows, at));
     if (gomd_rows_job(rows, at)) job_row(gomd_rows_job(rows, at));
     { const gomd_event_t *row = gomd_rows_event(rows, at);
-      if (row) D(time), T(kind), I(node), T(name), T(reason), I(by), D(seconds), D(stopped_seconds), I(bytes); }
+      if (row) D(time), T(kind), I(node), T(name), T(reason), I(by), D(seconds), D(stopped_seconds), I(bytes), I(precopied); }
     { const gomd_range_t *row = gomd_rows_range(rows, at); if (row) I(first), T(address), I(count); }
     { const gomd_name_t *row = gomd_rows_name(rows, at); if (row) T(name); }
     { const gomd_stat_t *row = gomd_rows_stat(rows, at); if (row) T(name), T(value), T(meaning); }
