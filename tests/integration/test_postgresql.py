@@ -124,9 +124,8 @@ class FaultTests(SynchronousTestCase):
         self.write(0, 10)
         self.log.close()
         collect_all(self.collected, self.log.reader)
-        [text] = [
-            block.text for block in BLOCKS if block.language == "postgresql" and "timescaledb" not in block.text
-        ]
+        written = [block.text for block in BLOCKS if block.language == "postgresql"]
+        [text] = [each for each in written if "timescaledb" not in each]
         for macro, sql in (
             (r"\$__timeGroup\(([\w.]+), \$__interval\)", r"date_trunc('minute', \1)"),
             (r"\$__timeFilter\(([\w.]+)\)", r"\1 > now() - interval '1 day'"),
