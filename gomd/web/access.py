@@ -19,13 +19,15 @@ from gomd.verbs.quotas import address_in
 from gomd.web.attempts import Attempts
 from gomd.web.channel import WebRequest
 from gomd.web.limits import TOKEN_CACHE
-from gomd.web.sessions import Sessions, WebSession
+from gomd.web.sessions import SIGNED_OUT, Sessions, WebSession
 from libgomd.errors import NeedsAuth, NotAllowed, TooMany
 from libgomd.model import Caller, Role
 from libgomd.wire.addresses import unmapped
 
 #: The header with the key of a session.
 KEY_HEADER: Final = "x-gomd-session"
+#: What is said to whoever uses a token that was removed.
+TOKEN_GONE: Final = "your token is no longer known here: sign in again"
 READ, METRICS, NONE = "read", "metrics", "none"
 #: The first part of the key of a session, and the last one of the name of its cookie.
 _TAB: Final = re.compile(r"[0-9a-f]{8}")
@@ -145,7 +147,7 @@ class Access:
         cookie = cookies_of(request).get(name)
         session = None if cookie is None else self.sessions.find(cookie, key)
         if session is None:
-            raise NeedsAuth("you are signed out: sign in again")
+            raise NeedsAuth(SIGNED_OUT if cookie is None else self.sessions.why_ended(cookie, key))
         return session
 
     async def renewed(self, session: WebSession, via: str) -> Caller:
@@ -161,8 +163,8 @@ class Access:
             except NotAllowed:
                 found = None
             if found is None or found.role < session.caller.role or found.uid != session.caller.uid:
-                self.sessions.end(session)
-                raise NeedsAuth("your token is no longer known here: sign in again")
+                self.sessions.end(session, TOKEN_GONE)
+                raise NeedsAuth(TOKEN_GONE)
         return caller
 
     async def by_token(self, token: str, via: str) -> Caller:

@@ -22,7 +22,7 @@ from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.quotas import Quotas
 from gomd.verbs.replies import Rows
 from gomd.verbs.table import Verb
-from gomd.web.access import Access
+from gomd.web.access import TOKEN_GONE, Access
 from gomd.web.answers import send_reply
 from gomd.web.channel import WebRequest
 from gomd.web.job_streams import output_of, start_job
@@ -229,9 +229,9 @@ class Api:
         async def recheck() -> None:
             """Raise `NeedsAuth` when the caller has lost the rights with which the stream began."""
             if web_session is not None and not self._access.sessions.is_open(web_session):
-                raise NeedsAuth("you are signed out: sign in again")
+                raise NeedsAuth(web_session.why_ended)
             if (await self._access.caller(request)).role < caller.role:
-                raise NeedsAuth("your token is no longer known here: sign in again")
+                raise NeedsAuth(TOKEN_GONE)
 
         try:
             messages = begin()

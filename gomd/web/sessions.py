@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -22,6 +23,9 @@ from gomd.web.limits import (
 )
 from libgomd.model import Caller
 
+#: What is said to a browser whose session is over, if there is no other reason.
+SIGNED_OUT: Final = "you are signed out: sign in again"
+
 
 @dataclass(eq=False, slots=True)
 class WebSession:
@@ -31,6 +35,7 @@ class WebSession:
     :ivar caller: who signed in. :ivar token: with which; empty when it was a one-time code, for which the
         kernel vouched. :ivar began, used: seconds of the monotonic clock.
     :ivar on_end: called when it has ended; whoever adds one removes it.
+    :ivar why_ended: a sentence for whoever still has it.
     """
 
     caller: Caller
@@ -39,6 +44,7 @@ class WebSession:
     key: bytes = field(repr=False)
     token: str = field(default="", repr=False)
     on_end: set[Callable[[], None]] = field(default_factory=set, repr=False)
+    why_ended: str = SIGNED_OUT
 
 
 class Sessions:
@@ -48,6 +54,7 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[bytes, WebSession] = {}
         self._codes: dict[bytes, tuple[float, Caller]] = {}
+        self._ended: dict[bytes, WebSession] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -88,9 +95,22 @@ class Sessions:
         """Return whether ``session`` has not ended."""
         return session in self._sessions.values()
 
-    def end(self, session: WebSession) -> None:
-        """End ``session``; nothing happens if it has ended."""
-        self._sessions = {cookie: each for cookie, each in self._sessions.items() if each is not session}
+    def why_ended(self, cookie: str, key: str) -> str:
+        """Return why the session with this cookie and this key is over, a sentence."""
+        session = self._ended.get(_hash(cookie))
+        if session is None or not hmac.compare_digest(session.key, _hash(key)):
+            return SIGNED_OUT
+        return session.why_ended
+
+    def end(self, session: WebSession, why: str = SIGNED_OUT) -> None:
+        """End ``session``; nothing happens if it has ended. :param why: a sentence for whoever still has it."""
+        cookies = [cookie for cookie, each in self._sessions.items() if each is session]
+        for cookie in cookies:
+            del self._sessions[cookie]
+            session.why_ended = why
+            self._ended[cookie] = session
+            while len(self._ended) > MAX_SESSIONS:
+                del self._ended[next(iter(self._ended))]
         for each in tuple(session.on_end):
             each()
 
