@@ -27,7 +27,7 @@ from libgomd.wire.addresses import unmapped
 #: The header with the key of a session.
 KEY_HEADER: Final = "x-gomd-session"
 #: What is said to whoever uses a token that was removed.
-TOKEN_GONE: Final = "your token is no longer known here: sign in again"
+NOT_KNOWN: Final = "your token is no longer known here: sign in again"
 READ, METRICS, NONE = "read", "metrics", "none"
 #: The first part of the key of a session, and the last one of the name of its cookie.
 _TAB: Final = re.compile(r"[0-9a-f]{8}")
@@ -163,8 +163,8 @@ class Access:
             except NotAllowed:
                 found = None
             if found is None or found.role < session.caller.role or found.uid != session.caller.uid:
-                self.sessions.end(session, TOKEN_GONE)
-                raise NeedsAuth(TOKEN_GONE)
+                self.sessions.end(session, NOT_KNOWN)
+                raise NeedsAuth(NOT_KNOWN)
         return caller
 
     async def by_token(self, token: str, via: str) -> Caller:

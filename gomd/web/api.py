@@ -22,7 +22,7 @@ from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.quotas import Quotas
 from gomd.verbs.replies import Rows
 from gomd.verbs.table import Verb
-from gomd.web.access import TOKEN_GONE, Access
+from gomd.web.access import NOT_KNOWN, Access
 from gomd.web.answers import send_reply
 from gomd.web.channel import WebRequest
 from gomd.web.job_streams import output_of, start_job
@@ -231,7 +231,7 @@ class Api:
             if web_session is not None and not self._access.sessions.is_open(web_session):
                 raise NeedsAuth(web_session.why_ended)
             if (await self._access.caller(request)).role < caller.role:
-                raise NeedsAuth(TOKEN_GONE)
+                raise NeedsAuth(NOT_KNOWN)
 
         try:
             messages = begin()

@@ -103,7 +103,7 @@ class Sessions:
         return session.why_ended
 
     def end(self, session: WebSession, why: str = SIGNED_OUT) -> None:
-        """End ``session``; nothing happens if it has ended. :param why: a sentence for whoever still has it."""
+        """End ``session``; nothing happens if it has ended. :param why: a sentence for who still has it."""
         cookies = [cookie for cookie, each in self._sessions.items() if each is session]
         for cookie in cookies:
             del self._sessions[cookie]
