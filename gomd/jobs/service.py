@@ -265,6 +265,11 @@ class Jobs(Service):
         tracked = self._tracker.jobs.get(job.name)
         if tracked is not None and tracked.taken:
             raise Conflict(f"somebody is attached to job {job.job} already")
+        if tracked is not None and tracked.number is None:
+            raise Conflict(
+                f"job {job.job} was begun when this node was node {job.home}: start gomd with [node] id = "
+                f"{job.home} to reach it"
+            )
         if tracked is None and not job.detached:
             raise NotFound(f"job {job.job} is over, exit {job.exit}: its output is not kept")
         if tracked is None and (gone := self._kept.why_gone(job)):
