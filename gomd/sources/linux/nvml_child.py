@@ -24,6 +24,19 @@ def _value(call: Any, *arguments: Any) -> Any:
         return None
 
 
+def _running(nvml: Any, kind: str, handle: Any) -> Any:
+    """
+    Return the processes of one card that compute or draw; none when neither version of the function is there.
+
+    The binding calls version 3, which drivers have from R510 on; those from R450 on have version 2.
+    """
+    for version in ("", "_v2"):
+        found = _value(getattr(nvml, f"nvmlDeviceGet{kind}RunningProcesses{version}", None), handle)
+        if found is not None:
+            return found
+    return ()
+
+
 def _text(name: Any) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "")
 
@@ -51,8 +64,7 @@ def read(nvml: Any) -> dict[str, Any]:
         })  # fmt: skip
         held: dict[int, int] = {}
         for kind in ("Compute", "Graphics"):  # a process may be in both lists, with the same memory
-            found = _value(getattr(nvml, f"nvmlDeviceGet{kind}RunningProcesses", None), handle) or ()
-            for each in found[:MAX_PROCESSES]:
+            for each in _running(nvml, kind, handle)[:MAX_PROCESSES]:
                 held[each.pid] = max(held.get(each.pid, 0), each.usedGpuMemory or 0)
         for pid, used in held.items():
             processes[pid] = processes.get(pid, 0) + used
