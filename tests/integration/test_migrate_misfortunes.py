@@ -88,21 +88,20 @@ def test_no_memory_for_it(job: Moving, trio: Trio) -> None:
     job.finish(1, 0)
 
 
-def _spares(launcher: int) -> list[int]:
-    """Return the supervisors that a daemon has waiting for its next job."""
-    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-    return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "gomd-spare\n"]
+def _children(pid: int) -> list[int]:
+    """Return the processes that ``pid`` has begun."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_no_memory_to_bring_it_up(trio: Trio) -> None:
     """criu that gets no memory at the restore: the job stays, and the reason is told."""
     assert gom(trio.nodes[1], "run", "-n", "2", "true").returncode == 0  # its launcher is there
-    daemon = trio.nodes[2].process.pid
-    children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
-    launcher = next(int(p) for p in children if Path(f"/proc/{p}/comm").read_text() == "gomd-launcher\n")
+    children = _children(trio.nodes[2].process.pid)
+    launcher = next(pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "gomd-launcher\n")
     unlimited = resource.prlimit(launcher, resource.RLIMIT_AS, (256 << 20, resource.RLIM_INFINITY))
-    for spare in _spares(launcher):  # it was forked before, without the limit
-        resource.prlimit(spare, resource.RLIMIT_AS, (256 << 20, resource.RLIM_INFINITY))
+    for supervisor in _children(launcher):  # one that waits for the next job was forked without the limit
+        with suppress(ProcessLookupError):
+            resource.prlimit(supervisor, resource.RLIMIT_AS, (256 << 20, resource.RLIM_INFINITY))
     job = Moving(trio, 1, size=20 << 20, reserve=400 << 20)
     try:
         _out, error = job.migrate(2).communicate(timeout=PATIENCE)
