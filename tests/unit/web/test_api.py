@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.web.limits import HEARTBEAT, MAX_WRONG_TOKENS, RECHECK, STALL_TIMEOUT
+from gomd.web.limits import HEARTBEAT, MAX_WRONG_TOKENS, RECHECK, STALL_TIMEOUT, TOKEN_CACHE
 from libgomd.model import Caller, Event, EventKind, Role
+from libgomd.testing import MemoryDaemon
 from tests.unit.web.memory_site import RULES, TOKENS, Answer, Connection, Site, unchunked
 
 ADMIN = "Bearer admin-token"
@@ -321,6 +325,35 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(self.web.counted()["http_streams"], 2)
         self.doCleanups()
         self.assertEqual(self.web.counted()["http_streams"], 0)
+
+
+    def test_a_session_that_ends_while_its_token_is_looked_up(self) -> None:
+        """Its stream does not begin, and takes no place from others."""
+        tokens = CalledWhenAsked(TOKENS)
+        self.web = Site(daemon=MemoryDaemon(tokens=tokens))
+        for _ in range(3):
+            answer = self.web.ask("POST", "/api/v1/session", {"token": "user-token"})
+            session = {
+                "Cookie": answer.header("Set-Cookie").partition(";")[0],
+                "X_Gomd_Session": answer.json["value"]["key"],
+            }
+            self.web.daemon.advance(TOKEN_CACHE + 1)
+            tokens.then = partial(self.web.ask, "DELETE", "/api/v1/session", **session)
+            self.assertEqual(self.watch("load", **session).answer().code, 401)
+        self.assertEqual(self.web.counted()["http_streams"], 0)
+
+
+class CalledWhenAsked(dict[str, Caller]):
+    """Tokens; when one is looked up, something else happens first. :ivar then: once."""
+
+    then: Callable[[], object] | None = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the caller with a token."""
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return super().get(key, default)
 
 
 def test_the_answer_of_a_test_is_read_right() -> None:
