@@ -12,8 +12,9 @@ from libgomd.errors import GomdError
 from libgomd.replies import Reply
 from libgomd.wire.lines import StatusLine
 
-#: Number of unread lines at which the connection of a stream is paused.
+#: Number of unread lines, and of their characters, at which the connection of a stream is paused.
 _ENOUGH = 512
+_ENOUGH_CHARACTERS = 4 << 20
 
 
 class RowQueue:
@@ -27,6 +28,7 @@ class RowQueue:
         self.opened: Deferred[Reply] = Deferred()
         self._connection = connection
         self._rows: deque[str] = deque()
+        self._size = 0
         self._wakeup: Deferred[None] | None = None
         self._ended = False
         self._error: GomdError | None = None
@@ -40,7 +42,7 @@ class RowQueue:
             self._wakeup = Deferred()
             await self._wakeup
         if self._rows:
-            return self._rows.popleft()
+            return self._taken()
         if self._error is not None:
             raise self._error
         return None
@@ -52,8 +54,13 @@ class RowQueue:
             return []
         lines = [first]
         while self._rows and len(lines) < most:
-            lines.append(self._rows.popleft())
+            lines.append(self._taken())
         return lines
+
+    def _taken(self) -> str:
+        text = self._rows.popleft()
+        self._size -= len(text)
+        return text
 
     def status(self, line: StatusLine) -> None:
         """Deliver the status line."""
@@ -63,7 +70,8 @@ class RowQueue:
     def row(self, text: str) -> None:
         """Keep a line until the consumer asks for it."""
         self._rows.append(text)
-        if len(self._rows) >= _ENOUGH:
+        self._size += len(text)
+        if len(self._rows) >= _ENOUGH or self._size >= _ENOUGH_CHARACTERS:
             self._pause(True)
         self._wake()
 

@@ -23,6 +23,7 @@ from gomd.protocols.fresh_streams import FreshStreams
 from gomd.protocols.idle_streams import IdleStreams
 from gomd.protocols.peer_server import behalf
 from gomd.verbs.branches import DO, RELAY
+from gomd.verbs.quotas import ReleasingRows
 from libgomd.answers import value_in, where_in
 from libgomd.certificates import NotANode
 from libgomd.connection import LineConnection, WholeReply
@@ -224,7 +225,7 @@ class PeerClient:
         if reply.code != BLOCK:
             done(connection)
             return ForwardedReply(reply.code, reply.text, None)
-        return ForwardedReply(reply.code, reply.text, _rows(connection, rows, done))
+        return ForwardedReply(reply.code, reply.text, rows_of_block(connection, rows, done))
 
     async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
         """See `IPeers.open`."""
@@ -365,19 +366,38 @@ def _is_repeatable(request: Request) -> bool:
     return request.verb in REPEATABLE and not (request.verb == RELAY and DO in request.arguments[3:4])
 
 
-async def _rows(
+def rows_of_block(
     connection: LineConnection, rows: RowQueue, done: Callable[[LineConnection], None]
 ) -> AsyncGenerator[list[str], None]:
-    """Yield the lines of a block; then ``done`` gets the stream, which is aborted when something is left."""
-    whole = False
-    try:
-        while lines := await rows.several(ROWS_PER_CHUNK):
-            yield lines
-        whole = True
-    finally:
+    """
+    Return the lines of a block; at its end ``done`` gets the stream, which is aborted when something is left.
+
+    That is so as well if nobody has taken a line: closing a generator that has not begun runs none of it.
+    """
+    begun = whole = False
+
+    async def lines() -> AsyncGenerator[list[str], None]:
+        nonlocal begun, whole
+        begun = True
+        try:
+            while some := await rows.several(ROWS_PER_CHUNK):
+                yield some
+            whole = True
+        finally:
+            end()
+
+    def end() -> None:
         rows.abandon()
         if whole:
             connection.pause(False)
             done(connection)
         else:
             connection.abort()
+
+    def release() -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            end()
+
+    return ReleasingRows(lines(), release)

@@ -21,8 +21,9 @@ from libgomd.wire.values import dumps, loads
 MAX_CONCURRENT_NODES = 32
 NODE_TIMEOUT = 30.0
 PATIENT_NODE_TIMEOUT = 3600.0
-#: Lines of one node that are kept until its turn comes; a longer answer is cut off there.
+#: Lines of one node, and their characters, that are kept until its turn comes; a longer answer is cut off.
 MAX_LINES_PER_NODE = 100_000
+MAX_CHARACTERS_PER_NODE = 64 << 20
 
 Ask = Callable[[Node], Awaitable[Reply]]
 
@@ -104,11 +105,18 @@ async def collected(
     if code != BLOCK:
         return [text]
     lines: list[str] = []
+    size = 0
     pieces = rendering.pieces(reply, json)
     try:
         async for piece in pieces:
             lines += piece
-            grown(sum(map(len, piece)))
+            more = sum(map(len, piece))
+            size += more
+            grown(more)
+            if size > MAX_CHARACTERS_PER_NODE:
+                text = f"more than {MAX_CHARACTERS_PER_NODE >> 20} MiB: ask this node alone"
+                lines[-len(piece) :] = [_error(405, text, json)]
+                break
             if len(lines) > MAX_LINES_PER_NODE:
                 lines[MAX_LINES_PER_NODE:] = [
                     _error(405, f"more than {MAX_LINES_PER_NODE} lines: ask this node alone", json)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -21,6 +21,8 @@ from libgomd.wire.lines import Request
 
 #: Most rows that `--most` takes.
 MAX_MOST: Final = 100_000
+#: Rows that are chosen in one turn of the reactor: about 5 ms of work.
+ROWS_PER_TURN: Final = 2000
 #: Most processes that `--with` takes.
 MAX_WITH: Final = 32
 _WITH: Final = re.compile(r"(([0-9]{1,5})-[0-9]{1,10}-[0-9]{1,20})(?:@([0-9]{1,5}))?")
@@ -79,11 +81,14 @@ class FirstRows:
             value = other if value is None else value + (other or 0.0)
         return _LAST if value is None else self.sign * value
 
-    def of(self, rounds: Mapping[int, NodeRound]) -> tuple[dict[int, list[int]], int]:
+    async def of(
+        self, rounds: Mapping[int, NodeRound], pause: Callable[[], Awaitable[object]]
+    ) -> tuple[dict[int, list[int]], int]:
         """
         Return the places of the rows that are shown, for nodes that have some, and how many rows all have.
 
-        :param rounds: the newest round of each node. :raises RefusedRound: one cannot be used.
+        :param rounds: the newest round of each node. :param pause: lets others be looked after meanwhile.
+        :raises RefusedRound: one cannot be used.
         """
         heap: list[tuple[float, int]] = []
         total = 0
@@ -94,9 +99,11 @@ class FirstRows:
                 total += each.matched()
         heapq.heapify(heap)
         chosen: dict[int, int] = {}
-        for _ in range(self.most):
+        for taken in range(self.most):
             if not heap:
                 break
+            if taken % ROWS_PER_TURN == ROWS_PER_TURN - 1:
+                await pause()
             _, node = heap[0]
             chosen[node] = place = chosen.get(node, 0) + 1
             if place >= rounds[node].count:

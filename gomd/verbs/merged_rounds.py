@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from gomd.verbs.first_rows import FirstRows, RefusedRound
 from gomd.verbs.node_feeds import Failure, Feed
@@ -16,7 +16,6 @@ from libgomd.wire.values import dumps
 if TYPE_CHECKING:
     from gomd.verbs.merged_watch import MergedNodes
 
-T = TypeVar("T")
 #: Rows, and nodes, that are taken in one turn of the reactor: 5 to 10 ms of work.
 ROWS_PER_TURN: Final = 1500
 _NOT_YET: Final = Failure(504, "this node has not answered yet")
@@ -47,60 +46,83 @@ class MergedRounds:
         self._told = set(feeds)
         text = f"{len(feeds)} nodes"
         if not self._json:
-            lines = await self._by_node(feeds, self._lines)
+            lines = await self._all_lines(feeds)
             return Prepared(text, lines + [f"{self._prefix(node)}(has left)" for node in left])
-        rows = self._first_of(feeds) if self._first is not None else None
-        if rows is None:
-            rows = await self._by_node(feeds, self._rows)
+        if self._first is None:
+            rows, _is_refused = await self._rows(feeds, _rounds_of(feeds))
+        else:
+            rows = await self._first_of(feeds, self._first)
         rows += [_row({"from": node, "left": True}) for node in left]
         return Prepared(text, ByteLines(rows))
 
-    async def _by_node(self, feeds: Mapping[int, Feed], made: Callable[[int, Feed], list[T]]) -> list[T]:
-        """Return what is made of each node, in pieces: the rows of thousands would keep others waiting."""
-        found: list[T] = []
+    # -- in JSON
+
+    async def _first_of(self, feeds: Mapping[int, Feed], first: FirstRows) -> list[bytes]:
+        """Return the first rows of all, those of one node together, and the errors of nodes without rows."""
+        while True:
+            rounds = _rounds_of(feeds)
+            try:
+                chosen, total = await first.of(rounds, self.nodes.pause)
+            except RefusedRound as refused:
+                if refused.node in feeds:  # it may have left meanwhile
+                    feeds[refused.node].refuse(refused.error)
+                continue
+            rows, is_refused = await self._rows(feeds, rounds, chosen, b', "total": %d' % total)
+            if not is_refused:
+                return rows
+
+    async def _rows(
+        self,
+        feeds: Mapping[int, Feed],
+        rounds: Mapping[int, NodeRound],
+        chosen: Mapping[int, Sequence[int]] | None = None,
+        more: bytes = b"",
+    ) -> tuple[list[bytes], bool]:
+        """
+        Return the rows of ``rounds`` without their last brace, and the errors of nodes without one.
+
+        It is done in pieces, of nodes and of the rows of one: thousands would keep others waiting.
+
+        :param chosen: the places of the rows that are shown; None for all. :param more: the end of each row.
+        :returns: the rows, and whether those of a node were refused.
+        """
+        rows: list[bytes] = []
+        is_refused, pause_at = False, ROWS_PER_TURN
+        for at, (node, feed) in enumerate(sorted(feeds.items())):
+            begin, found = len(rows), rounds.get(node)
+            try:
+                if found is None:
+                    rows.append(_error_of(node, feed))
+                elif chosen is None or node in chosen:
+                    lines = found.rows()
+                    head, tail = b'{"from": %d, ' % node, b'"rows_age": %g' % feed.age() + more
+                    for place in range(len(lines)) if chosen is None else chosen[node]:
+                        row = checked(lines[place], node, self._are_processes)
+                        rows.append(b"".join((head, row, tail)))
+                        if len(rows) + at >= pause_at:
+                            pause_at = len(rows) + at + ROWS_PER_TURN
+                            await self.nodes.pause()
+            except MalformedReply as error:
+                feed.refuse(error)
+                rows[begin:] = [_error_of(node, feed)]
+                is_refused = True
+            if len(rows) + at >= pause_at:
+                pause_at = len(rows) + at + ROWS_PER_TURN
+                await self.nodes.pause()
+        return rows, is_refused
+
+    # -- in text
+
+    async def _all_lines(self, feeds: Mapping[int, Feed]) -> list[str]:
+        """Return the lines of each node. It is done in pieces."""
+        found: list[str] = []
         pause_at = ROWS_PER_TURN
         for at, (node, feed) in enumerate(sorted(feeds.items())):
-            found += made(node, feed)
+            found += self._lines(node, feed)
             if len(found) + at >= pause_at:
                 pause_at = len(found) + at + ROWS_PER_TURN
                 await self.nodes.pause()
         return found
-
-    # -- in JSON
-
-    def _first_of(self, feeds: Mapping[int, Feed]) -> list[bytes]:
-        """Return the first rows of all, those of one node together, and the errors of nodes without rows."""
-        assert self._first is not None
-        while True:
-            rounds = {node: feed.rows for node, feed in feeds.items() if isinstance(feed.rows, NodeRound)}
-            try:
-                chosen, total = self._first.of(rounds)
-            except RefusedRound as refused:
-                feeds[refused.node].refuse(refused.error)
-                continue
-            rows = []
-            refusals = 0
-            for node, feed in sorted(feeds.items()):
-                if node in chosen or feed.rows is None:
-                    rows += self._rows(node, feed, chosen.get(node), b', "total": %d' % total)
-                    refusals += node in chosen and feed.rows is None
-            if not refusals:
-                return rows
-
-    def _rows(self, node: int, feed: Feed, places: list[int] | None = None, more: bytes = b"") -> list[bytes]:
-        """Return the rows of a node, all or those at some places, without their last brace."""
-        if isinstance(feed.rows, NodeRound):
-            head, tail = b'{"from": %d, ' % node, b'"rows_age": %g' % feed.age() + more
-            try:
-                rows = feed.rows.rows()
-                chosen = rows if places is None else [rows[at] for at in places]
-                return [b"".join((head, checked(row, node, self._are_processes), tail)) for row in chosen]
-            except MalformedReply as error:
-                feed.refuse(error)
-        failure = feed.failure or _NOT_YET
-        return [_row({"from": node, "code": failure.code, "error": failure.text})]
-
-    # -- in text
 
     def _lines(self, node: int, feed: Feed) -> list[str]:
         if not isinstance(feed.rows, list):
@@ -114,6 +136,15 @@ class MergedRounds:
 
     def _prefix(self, node: int) -> str:
         return f"{node}: " if self._has_prefix else ""
+
+
+def _rounds_of(feeds: Mapping[int, Feed]) -> dict[int, NodeRound]:
+    return {node: feed.rows for node, feed in feeds.items() if isinstance(feed.rows, NodeRound)}
+
+
+def _error_of(node: int, feed: Feed) -> bytes:
+    failure = feed.failure or _NOT_YET
+    return _row({"from": node, "code": failure.code, "error": failure.text})
 
 
 def _row(values: dict[str, object]) -> bytes:

@@ -10,7 +10,7 @@ delays nobody, and its last rows stay with their age. Watches of the same words 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -27,7 +27,7 @@ from gomd.verbs.merged_rounds import MergedRounds
 from gomd.verbs.node_feeds import Failure, Feed, Take
 from gomd.verbs.own_rounds import follow_here
 from gomd.verbs.quotas import Group
-from gomd.verbs.replies import Replying, WatchReply
+from gomd.verbs.replies import Reply, Replying, WatchReply
 from gomd.verbs.round_times import of_merging
 from gomd.verbs.rounds import Watches
 from gomd.verbs.watch_options import ALL
@@ -268,6 +268,16 @@ def _are_own_processes(request: Request) -> bool:
     return request.verb == "ps" and not any(word.startswith("--of") for word in request.arguments)
 
 
+class _Later:
+    """Work that begins when it is waited for, and may never be."""
+
+    def __init__(self, work: Callable[[], Awaitable[Reply]]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, None, Reply]:
+        return self._work().__await__()
+
+
 class MergedWatches:
     """The merged watches of a daemon. :param watches: where equal ones are shared."""
 
@@ -309,13 +319,18 @@ class MergedWatches:
             found.watches += 1
             return found
 
-        def ask(watcher: ISession) -> Any:
+        async def work(watcher: ISession) -> Reply:
             if not rounds:
                 has_prefix, are_processes = merged.node == ALL, _are_own_processes(merged.request)
                 rounds.append(
                     MergedRounds(nodes(watcher), watcher.json, has_prefix, are_processes, merged.first)
                 )
-            return rounds[0].round()
+            return await rounds[0].round()
+
+        def ask(watcher: ISession) -> Any:
+            # A viewer may go before it takes its first round, and then `ended` is not called: nothing is
+            # begun, and no watch counted, before a round is waited for.
+            return _Later(lambda: work(watcher))
 
         def ended() -> None:
             for each in rounds:

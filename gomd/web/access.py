@@ -18,7 +18,7 @@ from gomd.interfaces import ITokens
 from gomd.verbs.quotas import address_in
 from gomd.web.attempts import Attempts
 from gomd.web.channel import WebRequest
-from gomd.web.limits import TOKEN_CACHE
+from gomd.web.limits import MAX_PROVEN, TOKEN_CACHE
 from gomd.web.sessions import SIGNED_OUT, Sessions, WebSession
 from libgomd.errors import NeedsAuth, NotAllowed, TooMany
 from libgomd.model import Caller, Role
@@ -66,6 +66,7 @@ class Access:
         self._clock = clock
         self._attempts = Attempts(clock)
         self._good: dict[tuple[str, str], tuple[float, Caller]] = {}
+        self._proven: dict[str, None] = {}
 
     # -- where a request comes from
 
@@ -126,7 +127,8 @@ class Access:
         Return who sends ``request``.
 
         :raises NeedsAuth: the session or the token is not known, or no longer. :raises NotAllowed: no tokens
-            are taken here. :raises TooMany: this address has tried too many.
+            are taken here. :raises TooMany: this address has tried too many unknown ones, and this token was
+            not good here lately.
         """
         session = self.session(request)
         if session is not None:
@@ -174,19 +176,23 @@ class Access:
                 "no token is taken here, where it would travel in clear text: set [http] tls = yes, or use a "
                 "loopback address"
             )
-        address = address_in(via)
-        self._attempts.check(address)
+        address, digest = address_in(via), _digest(token)
+        if digest not in self._proven:  # else whoever shares an address could keep out those that it knows
+            self._attempts.check(address)
         found = await self._known(token, via)
-        if found is None:
+        self._proven.pop(digest, None)
+        if found is not None:
+            self._proven[digest] = None
+            if len(self._proven) > MAX_PROVEN:
+                del self._proven[next(iter(self._proven))]
+        else:
             self._attempts.failed(address)
             raise NeedsAuth("this token is not known here: `gom token add NAME ROLE` on this node makes one")
         return found
 
     async def _known(self, token: str, via: str) -> Caller | None:
         """Return the caller with this token, None if it is not known. A good one is kept for a moment."""
-        from hashlib import sha256
-
-        key = (sha256(token.encode("utf-8", "backslashreplace")).hexdigest(), address_in(via))
+        key = (_digest(token), address_in(via))
         now = self._clock.seconds()
         at, kept = self._good.get(key, (0.0, None))
         if kept is not None and now - at <= TOKEN_CACHE:
@@ -226,6 +232,12 @@ class Access:
         prefix = self.cookie_name(request)
         found = cookies_of(request).items()
         return [name for name, value in found if name.startswith(prefix) and not self.sessions.has(value)]
+
+
+def _digest(token: str) -> str:
+    from hashlib import sha256
+
+    return sha256(token.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def host_in(value: str) -> str:

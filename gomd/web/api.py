@@ -223,8 +223,8 @@ class Api:
         return output_of(parts.jobs, job, positions)
 
     async def _stream(self, request: WebRequest, caller: Caller, begin: Callable[[], Any]) -> None:
+        web_session = self._access.session(request)  # it may have ended while its token was looked up
         release = self._streams.take(caller)
-        web_session = self._access.session(request)
 
         async def recheck() -> None:
             """Raise `NeedsAuth` when the caller has lost the rights with which the stream began."""

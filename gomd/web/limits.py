@@ -47,5 +47,7 @@ MAX_CODES: Final = 256
 MAX_CODES_PER_USER: Final = 8
 #: Unknown tokens and codes of one address in a minute; further ones are refused unread.
 MAX_WRONG_TOKENS: Final = 20
+#: Tokens that were good here last, which are looked up whatever else comes from their address.
+MAX_PROVEN: Final = 256
 #: Seconds for which a token that was good is not looked up again.
 TOKEN_CACHE: Final = 2.0

@@ -62,9 +62,9 @@ class SessionApi:
         if isinstance(token, str):
             caller = await access.by_token(token, via)
         else:
-            access.check_attempts(request)
             found = access.sessions.take_code(str(code))
-            if found is None:
+            if found is None:  # a good one is taken whatever else comes from its address
+                access.check_attempts(request)
                 access.wrong(request)
                 raise NeedsAuth("this code is not good any more: say `gom page` again")
             caller = found

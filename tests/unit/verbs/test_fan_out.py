@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from gomd.verbs.fan_out import ask_everywhere
+from gomd.verbs.fan_out import MAX_CHARACTERS_PER_NODE, ask_everywhere, collected
 from gomd.verbs.replies import Relayed
 from libgomd.model import Node, Status
 from libgomd.wire.lines import BLOCK
@@ -50,3 +50,29 @@ def test_a_node_that_sends_no_json() -> None:
     for wrong in ("nonsense", "[" * 100_000, '{"load": NaN}', '{"load": -Infinity}', ""):
         [row] = answers([wrong])
         assert (row["from"], row["code"]) == (2, 500), wrong
+
+
+LONG = json.dumps({"x": "x" * (1 << 20)})
+
+
+def test_an_answer_without_end() -> None:
+    """Is cut off by its characters as well as by its lines, and says so; nothing is taken beyond that."""
+    taken = 0
+
+    async def lines() -> AsyncGenerator[Sequence[str], None]:
+        nonlocal taken
+        while True:
+            taken += 4 * len(LONG)
+            yield [LONG] * 4
+
+    async def ask(_node: Node) -> Relayed:
+        return Relayed(BLOCK, "lines", lines())
+
+    for in_json in (True, False):
+        taken = 0
+        found: list[Any] = []
+        Deferred.fromCoroutine(collected(NODES[0], ask, in_json)).addBoth(found.append)
+        [*kept, last] = found[0]
+        assert sum(map(len, kept)) <= MAX_CHARACTERS_PER_NODE < taken
+        assert taken <= MAX_CHARACTERS_PER_NODE + 4 * len(LONG)
+        assert "ask this node alone" in last

@@ -11,7 +11,9 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import ForwardedReply
+from gomd.verbs.replies import WatchReply
 from gomd.verbs.round_times import MERGING_DELAY
+from gomd.verbs.rounds import Watcher
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.model import Caller, Event, EventKind, Node, Role, Status
 from libgomd.wire.lines import Request
@@ -242,6 +244,23 @@ def test_equal_viewers_share_the_streams(node: Watched) -> None:
         viewer.say("load")
     assert node.asked[0].closed
     assert not node.asked[1].closed
+
+
+def test_a_viewer_that_goes_before_its_first_round(node: Watched) -> None:
+    """Such as a browser that is gone before it has read anything: nothing is begun for it, nor kept."""
+    session = Watcher(Caller(Role.ADMIN, "root", 0, "tcp 192.0.2.9:1"), json=True)
+    asked = Request("watch", ("-n", "1", "@all", "load"))
+    for _ in range(3):
+        reply = node.dispatch.ask(session, asked)
+        assert isinstance(reply, WatchReply)
+        Deferred.fromCoroutine(reply.answers.aclose())
+    viewer = in_json(node)
+    viewer.say("watch -n 1 @all load")
+    [stream] = node.asked
+    assert not stream.closed
+    viewer.say("load")
+    node.clock.advance(2.0)  # the first round is always given
+    assert stream.closed
 
 
 def test_rows_with_awkward_text(node: Watched) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.verbs import merged_rounds, merged_watch
+from gomd.verbs.first_rows import ROWS_PER_TURN, FirstRows, first_rows
 from gomd.verbs.node_feeds import Failure
+from gomd.verbs.node_rounds import NodeRound, whole_round
 from gomd.verbs.watch_options import ALL, allowed
 from libgomd.model import Node, Role, Status
+from libgomd.wire.lines import Request
 
 _UP = Status.CONFIGURED | Status.UP
 
@@ -80,6 +84,16 @@ class PeriodTests(SynchronousTestCase):
         self.assertEqual(self.allowed("load", 1.0, 10_000), (1.0, ""))
 
 
+class PausingNodes(merged_watch.MergedNodes):
+    """:ivar pauses: how often others were looked after."""
+
+    pauses = 0
+
+    async def pause(self) -> None:
+        self.pauses += 1
+        await super().pause()
+
+
 class PieceTests(SynchronousTestCase):
     """Nothing is done for thousands of nodes in one turn of the reactor."""
 
@@ -87,9 +101,7 @@ class PieceTests(SynchronousTestCase):
         self.daemon = _daemon(1000)
         request: Any = type("Asked", (), {"verb": "ps", "arguments": ()})
         gate: Any = _Gate()
-        self.nodes = merged_watch.MergedNodes(
-            self.daemon, self.daemon, ALL, request, 1.0, _unused, _unused, gate
-        )
+        self.nodes = PausingNodes(self.daemon, self.daemon, ALL, request, 1.0, _unused, _unused, gate)
         self.nodes._sync()
 
     def turns(self, condition: Any) -> int:
@@ -118,21 +130,71 @@ class PieceTests(SynchronousTestCase):
         self.assertEqual(self.daemon.ended, len(self.daemon.asked))
         self.assertEqual(self.daemon.clock.getDelayedCalls(), [])
 
-    def test_a_round(self) -> None:
-        """Is composed in several turns, and whole."""
+    def composed(self, first: FirstRows | None, least_turns: int) -> Sequence[str]:
+        """Return the rows of a round, after it has taken at least so many turns."""
         self.turns(lambda: len(self.nodes.feeds) == 1000)
         for feed in self.nodes.feeds.values():
             feed.failure = Failure(504, "silent")
         self.nodes._wait_until, self.nodes._sync_at = 0.0, float("inf")
         self.nodes._follower = Deferred()
         self.nodes._follower.addErrback(lambda failure: failure.trap(CancelledError))
-        rounds = merged_rounds.MergedRounds(self.nodes, True, True, True, None)
+        rounds = merged_rounds.MergedRounds(self.nodes, True, True, True, first)
         composed = Deferred.fromCoroutine(rounds.round())
-        self.assertNoResult(composed)
         self.turns(lambda: composed.called)
-        self.assertEqual(len(self.successResultOf(composed).lines), 1000)
+        self.assertGreaterEqual(self.nodes.pauses, least_turns)
         self.nodes.stop()
         self.daemon.clock.pump([0.005] * 100)
+        lines: Sequence[str] = self.successResultOf(composed).lines
+        return lines
+
+    def have(self, node: int, rows: int) -> None:
+        """Let a node have so many processes, the busiest first."""
+        self.turns(lambda: len(self.nodes.feeds) == 1000)
+        row = '{"cpu_percent": %d, "node": %d, "home": 9, "round": 1, "rows": %d}\r\n'
+        data = "".join(row % (rows - at, node, rows) for at in range(rows))
+        self.nodes.feeds[node].rows = whole_round(data.encode())
+
+    def test_a_round(self) -> None:
+        """Is composed in several turns, and whole."""
+        self.assertEqual(len(self.composed(None, 0)), 1000)
+
+    def test_many_rows_of_one_node(self) -> None:
+        """They are composed in as many turns as if they were of several nodes."""
+        self.have(3, 10_000)
+        rows = self.composed(None, 10_000 // merged_rounds.ROWS_PER_TURN)
+        self.assertEqual(len(rows), 10_999)
+
+    def test_the_first_rows_of_all(self) -> None:
+        """They are chosen and composed in several turns, of the rounds that there are at the beginning."""
+        self.have(3, 10_000)
+        self.have(4, 5_000)
+        first = first_rows(8_000, (), Request("ps", ("--sort", "cpu")))
+        turns = 8_000 // merged_rounds.ROWS_PER_TURN + 8_000 // ROWS_PER_TURN - 1
+        self.daemon.clock.callLater(0, self.have, 3, 1)
+        shown = [json.loads(row) for row in self.composed(first, turns)]
+        found = [row["cpu_percent"] for row in shown if "cpu_percent" in row]
+        self.assertEqual(sorted(found), sorted([*range(3501, 10_001), *range(3501, 5_001)]))
+        self.assertEqual(len(shown), 8_000 + 998)
+
+    def test_a_row_that_pretends_is_refused_whenever_it_comes(self) -> None:
+        """The node has an error in place of all its rows; those of the others are shown."""
+        self.have(3, 4_000)
+        self.have(4, 4_000)
+        round_of_3 = self.nodes.feeds[3].rows
+        assert isinstance(round_of_3, NodeRound)
+        last = round_of_3.data.rindex(b'"node": 3')
+        data = bytearray(round_of_3.data)
+        data[last : last + 9] = b'"node": 7'
+        self.nodes.feeds[3].rows = whole_round(bytes(data))
+        for first in (None, first_rows(8_000, (), Request("ps", ("--sort", "cpu")))):
+            shown = [json.loads(row) for row in self.composed(first, 1)]
+            self.assertEqual(len(shown), 4_000 + 999)
+            [told] = [row["error"] for row in shown if row["from"] == 3]
+            self.assertIn("a process of another node", told)
+            self.setUp()
+            self.have(3, 4_000)
+            self.have(4, 4_000)
+            self.nodes.feeds[3].rows = whole_round(bytes(data))
 
 
 class _Gate:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.web.limits import HEARTBEAT, MAX_WRONG_TOKENS, RECHECK, STALL_TIMEOUT
+from gomd.web.limits import HEARTBEAT, MAX_WRONG_TOKENS, RECHECK, STALL_TIMEOUT, TOKEN_CACHE
 from libgomd.model import Caller, Event, EventKind, Role
+from libgomd.testing import MemoryDaemon
 from tests.unit.web.memory_site import RULES, TOKENS, Answer, Connection, Site, unchunked
 
 ADMIN = "Bearer admin-token"
@@ -186,7 +190,7 @@ class SignInTests(SynchronousTestCase):
         self.assertEqual(self.web.ask("POST", "/api/v1/auth", {"token": "admin-token"}).code, 200)
 
     def test_guessing_is_refused(self) -> None:
-        """429 after so many unknown tokens of one address, even with a good one, for a minute."""
+        """429 after so many unknown tokens of one address, even with one that was not good before."""
         for _ in range(MAX_WRONG_TOKENS):
             self.assertEqual(self.role(Authorization="Bearer wrong"), "401")
         self.assertEqual(self.role(Authorization=ADMIN), "429")
@@ -194,6 +198,22 @@ class SignInTests(SynchronousTestCase):
         self.assertEqual(self.role(), "read")
         self.web.daemon.clock.advance(61)
         self.assertEqual(self.role(Authorization=ADMIN), "admin")
+
+    def test_guessing_keeps_nobody_out_who_was_in(self) -> None:
+        """Many share an address, as 127.0.0.1: a token that was good, and a good code, are still taken."""
+        self.assertEqual(self.role(Authorization=ADMIN), "admin")
+        for _ in range(MAX_WRONG_TOKENS):
+            self.assertEqual(self.role(Authorization="Bearer wrong"), "401")
+        code = self.web.site.sessions.new_code(Caller(Role.USER, "ada", 1001, "unix"))
+        self.assertEqual(self.web.ask("POST", "/api/v1/session", {"code": code}).code, 200)
+        self.assertEqual(self.web.ask("POST", "/api/v1/session", {"code": code}).code, 429)
+        for _ in range(3):
+            self.web.daemon.clock.advance(TOKEN_CACHE + 1)
+            self.assertEqual(self.role(Authorization=ADMIN), "admin")
+        self.assertEqual(self.role(Authorization="Bearer user-token"), "429")
+        del self.web.tokens["admin-token"]
+        self.web.daemon.clock.advance(TOKEN_CACHE + 1)
+        self.assertEqual([self.role(Authorization=ADMIN) for _ in range(2)], ["401", "429"])
 
     def test_a_code_is_good_once_for_a_minute(self) -> None:
         """It makes the caller for whom the kernel vouched."""
@@ -321,6 +341,34 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(self.web.counted()["http_streams"], 2)
         self.doCleanups()
         self.assertEqual(self.web.counted()["http_streams"], 0)
+
+    def test_a_session_that_ends_while_its_token_is_looked_up(self) -> None:
+        """Its stream does not begin, and takes no place from others."""
+        tokens = CalledWhenAsked(TOKENS)
+        self.web = Site(daemon=MemoryDaemon(tokens=tokens))
+        for _ in range(3):
+            answer = self.web.ask("POST", "/api/v1/session", {"token": "user-token"})
+            session = {
+                "Cookie": answer.header("Set-Cookie").partition(";")[0],
+                "X_Gomd_Session": answer.json["value"]["key"],
+            }
+            self.web.daemon.advance(TOKEN_CACHE + 1)
+            tokens.then = partial(self.web.ask, "DELETE", "/api/v1/session", **session)
+            self.assertEqual(self.watch("load", **session).answer().code, 401)
+        self.assertEqual(self.web.counted()["http_streams"], 0)
+
+
+class CalledWhenAsked(dict[str, Caller]):
+    """Tokens; when one is looked up, something else happens first. :ivar then: once."""
+
+    then: Callable[[], object] | None = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the caller with a token."""
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return super().get(key, default)
 
 
 def test_the_answer_of_a_test_is_read_right() -> None:
