@@ -38,9 +38,10 @@ from libgomd.errors import (
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
 from libgomd.replies import Reply
-from libgomd.row_queue import RowQueue
+from libgomd.row_queue import PieceQueue
 from libgomd.tls import peer_node
 from libgomd.wire.addresses import is_ipv6
+from libgomd.wire.block_bytes import BlockBytes, pieces_of
 from libgomd.wire.lines import BLOCK, OK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
 
@@ -65,8 +66,6 @@ REPEATABLE: Final = frozenset({
     "collect", "cpus", "doctor", "events", "get", "jobs", "load", "ls", "map", "mem", "node", "nodes", "ps",
     "relay", "speed", "stats", "status", "util", "version", "where", "whoami",
 })  # fmt: skip
-#: Lines passed on at a time.
-ROWS_PER_CHUNK = 50
 
 
 class Contact(NamedTuple):
@@ -213,7 +212,7 @@ class PeerClient:
         :raises ConnectionLost: the stream ended before the first line of the reply. Any error aborts it.
         """
         try:
-            rows = RowQueue(connection)
+            rows = PieceQueue(connection)
             connection.send(Request(request.verb, request.arguments), rows)
             limit = REPLY_TIMEOUTS.get(request.verb, REPLY_TIMEOUT)
             reply = await self._within(limit, rows.opened, node)
@@ -366,13 +365,14 @@ def _is_repeatable(request: Request) -> bool:
 
 
 async def _rows(
-    connection: LineConnection, rows: RowQueue, done: Callable[[LineConnection], None]
-) -> AsyncGenerator[list[str], None]:
+    connection: LineConnection, rows: PieceQueue, done: Callable[[LineConnection], None]
+) -> AsyncGenerator[BlockBytes, None]:
     """Yield the lines of a block; then ``done`` gets the stream, which is aborted when something is left."""
     whole = False
     try:
-        while lines := await rows.several(ROWS_PER_CHUNK):
-            yield lines
+        while data := await rows.next():
+            for lines in pieces_of(data):
+                yield lines
         whole = True
     finally:
         rows.abandon()
