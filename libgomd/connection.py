@@ -25,6 +25,7 @@ from libgomd.wire.lines import (
     FRAMES,
     GREETING,
     BlockLine,
+    BlockPiece,
     ReplyEvent,
     ReplyParser,
     Request,
@@ -50,6 +51,14 @@ class ReplyReceiver(Protocol):
 
     def lost(self, error: GomdError) -> None:
         """The connection is lost: nothing more will arrive."""
+
+
+class PieceReceiver:
+    """A `ReplyReceiver` that gets a block as the bytes that come, instead of line by line."""
+
+    def piece(self, data: bytes) -> None:
+        """Receive whole lines, each with its end."""
+        raise NotImplementedError
 
 
 class LineConnection(TwistedProtocol):
@@ -118,7 +127,13 @@ class LineConnection(TwistedProtocol):
         if isinstance(event, BlockLine):
             receiver.row(event.text)
             return
+        if isinstance(event, BlockPiece):
+            assert isinstance(receiver, PieceReceiver)
+            receiver.piece(event.data)
+            return
         if isinstance(event, StatusLine):
+            if event.code == BLOCK:
+                self._parser.in_pieces = isinstance(receiver, PieceReceiver)
             receiver.status(event)
             if event.code == BLOCK or self.error is not None:  # the receiver may have closed the connection
                 return

@@ -10,8 +10,10 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-#: Bytes that are gathered at most before they are written to the transport.
+#: Bytes that are gathered at most before they are written to the transport: the answers to requests that came
+#: at once, and what one answer has ready. The latter is a record of TLS.
 MAX_GATHERED_BYTES = 65536
+MAX_GATHERED_PIECES = 16384
 
 
 @implementer(IPushProducer)
@@ -44,23 +46,23 @@ class FlowControl:
         self._room: Deferred[None] | None = None
         self._gathered: list[bytes] = []
         self._size = 0
-        self._gathering = False
+        self._gathering = 0
         transport.registerProducer(self, True)
 
     def send(self, data: bytes) -> None:
         """Write ``data``, at once or together with other gathered writes."""
         self._gathered.append(data)
         self._size += len(data)
-        if not self._gathering or self._size > MAX_GATHERED_BYTES:
+        if self._size > self._gathering:
             self.flush()
 
-    def gather(self) -> None:
-        """Gather writes until `flush`, or until there are too many bytes."""
-        self._gathering = True
+    def gather(self, most: int = MAX_GATHERED_BYTES) -> None:
+        """Gather writes until `flush`, or until there are more than ``most`` bytes."""
+        self._gathering = most
 
     def flush(self) -> None:
         """Write what was gathered; later writes are no longer delayed."""
-        self._gathering = False
+        self._gathering = 0
         if self._gathered:
             data, self._gathered, self._size = b"".join(self._gathered), [], 0
             self._transport.write(data)

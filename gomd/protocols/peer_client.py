@@ -39,9 +39,10 @@ from libgomd.errors import (
 from libgomd.model import Caller, Counter, Node
 from libgomd.questions import Asker
 from libgomd.replies import Reply
-from libgomd.row_queue import RowQueue
+from libgomd.row_queue import PieceQueue
 from libgomd.tls import peer_node
 from libgomd.wire.addresses import is_ipv6
+from libgomd.wire.block_bytes import pieces_of
 from libgomd.wire.lines import BLOCK, OK, Request
 from libgomd.wire.messages import MAX_PACKET, Answer, Question
 
@@ -66,8 +67,6 @@ REPEATABLE: Final = frozenset({
     "collect", "cpus", "doctor", "events", "get", "jobs", "load", "ls", "map", "mem", "node", "nodes", "ps",
     "relay", "speed", "stats", "status", "util", "version", "where", "whoami",
 })  # fmt: skip
-#: Lines passed on at a time.
-ROWS_PER_CHUNK = 50
 
 
 class Contact(NamedTuple):
@@ -214,7 +213,7 @@ class PeerClient:
         :raises ConnectionLost: the stream ended before the first line of the reply. Any error aborts it.
         """
         try:
-            rows = RowQueue(connection)
+            rows = PieceQueue(connection)
             connection.send(Request(request.verb, request.arguments), rows)
             limit = REPLY_TIMEOUTS.get(request.verb, REPLY_TIMEOUT)
             reply = await self._within(limit, rows.opened, node)
@@ -367,8 +366,8 @@ def _is_repeatable(request: Request) -> bool:
 
 
 def rows_of_block(
-    connection: LineConnection, rows: RowQueue, done: Callable[[LineConnection], None]
-) -> AsyncGenerator[list[str], None]:
+    connection: LineConnection, rows: PieceQueue, done: Callable[[LineConnection], None]
+) -> AsyncGenerator[Sequence[str], None]:
     """
     Return the lines of a block; at its end ``done`` gets the stream, which is aborted when something is left.
 
@@ -376,12 +375,13 @@ def rows_of_block(
     """
     begun = whole = False
 
-    async def lines() -> AsyncGenerator[list[str], None]:
+    async def lines() -> AsyncGenerator[Sequence[str], None]:
         nonlocal begun, whole
         begun = True
         try:
-            while some := await rows.several(ROWS_PER_CHUNK):
-                yield some
+            while data := await rows.next():
+                for some in pieces_of(data):
+                    yield some
             whole = True
         finally:
             end()

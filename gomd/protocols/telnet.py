@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gomd.jobs.lifecycle.frame_stream import FrameStream
-from gomd.protocols.flow import FlowControl
+from gomd.protocols.flow import MAX_GATHERED_PIECES, FlowControl
 from gomd.protocols.request_lines import RequestLines
 from gomd.protocols.session import Session, keep_probing
 from gomd.verbs import rendering
@@ -22,6 +22,7 @@ from gomd.verbs.numbered_lines import NumberedLines
 from gomd.verbs.replies import Goodbye, Reply, Upgrade, ValueReply, WatchReply, goes_on, needs_caller
 from libgomd.errors import GomdError, MalformedRequest, NodeError, RequestError
 from libgomd.tcp import send_without_delay
+from libgomd.wire.block_bytes import BlockBytes
 from libgomd.wire.lines import BLOCK, BLOCK_END, GREETING, OK, encode_block, encode_status
 from libgomd.wire.values import dumps
 
@@ -250,6 +251,8 @@ class TelnetLine(RequestLines):
         reply.take(self._frames)
 
     async def _reply_in_pieces(self, reply: Reply, json: bool) -> None:
+        """Send a block piece by piece. What is ready without waiting shares a few writes."""
+        self._out.gather(MAX_GATHERED_PIECES)
         self._out.send(encode_status(*rendering.status_of(reply, json)))
         self._needs_caller = needs_caller(reply)
         if self._needs_caller and self._read_closed:
@@ -261,8 +264,9 @@ class TelnetLine(RequestLines):
         try:
             while (piece := await self._next_piece(pieces, lasting and begun)) is not None:
                 begun = True
-                self._out.send(piece.encoded() if isinstance(piece, NumberedLines) else encode_block(piece))
+                self._out.send(_encoded(piece))
                 await self._out.taken()
+                self._out.gather(MAX_GATHERED_PIECES)
         except CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the block must end in any case
@@ -271,6 +275,7 @@ class TelnetLine(RequestLines):
             self._needs_caller = False
             await pieces.aclose()
         self._out.send(BLOCK_END)
+        self._out.flush()
         if lasting and self._queue and self._queue[0] in (b"", b" "):
             self._queue.popleft()  # an empty line only stops the answer
 
@@ -288,6 +293,8 @@ class TelnetLine(RequestLines):
             if self._queue:
                 step.cancel()
             self._between_rounds = step
+        if not step.called:
+            self._out.flush()
         try:
             return await step
         except CancelledError:
@@ -325,6 +332,10 @@ class TelnetLine(RequestLines):
         """Return the last line of a block that could not be completed."""
         code, text = self._code_and_text(error)
         return dumps({"code": code, "error": text}) if json else f"! {code} {text}"
+
+
+def _encoded(piece: Sequence[str]) -> bytes:
+    return piece.encoded() if isinstance(piece, (BlockBytes, NumberedLines)) else encode_block(piece)
 
 
 async def _step(pieces: AsyncGenerator[Sequence[str], None]) -> Sequence[str] | None:

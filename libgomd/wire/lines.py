@@ -115,7 +115,7 @@ def encode_status(code: int, text: str) -> bytes:
 
 
 #: Bytes that stand for themselves in a line; a tab is as in `printable`.
-_THEMSELVES = bytes((*range(0x20, 0x7F), ord("\t")))
+THEMSELVES = bytes((*range(0x20, 0x7F), ord("\t")))
 
 
 def encode_block(lines: Iterable[str]) -> bytes:
@@ -125,7 +125,7 @@ def encode_block(lines: Iterable[str]) -> bytes:
     if lines and text.isascii() and not text.startswith(".") and "\r\n." not in text:
         data = text.encode("ascii")
         # Nothing is left but the ends of the lines: no character needs to be escaped. It is ten times faster.
-        if data.translate(None, _THEMSELVES) == EOL * (len(lines) - 1):
+        if data.translate(None, THEMSELVES) == EOL * (len(lines) - 1):
             return data + EOL
     return b"".join(
         (("." + line) if line.startswith(".") else line).encode("utf-8", "backslashreplace") + EOL
@@ -146,11 +146,17 @@ class BlockLine(NamedTuple):
     text: str
 
 
+class BlockPiece(NamedTuple):
+    """Whole lines of a block as the bytes that came, each with its end; instead of `BlockLine`."""
+
+    data: bytes
+
+
 class BlockEnd(NamedTuple):
     """The end of the block: the reply is complete."""
 
 
-ReplyEvent = StatusLine | BlockLine | BlockEnd
+ReplyEvent = StatusLine | BlockLine | BlockPiece | BlockEnd
 
 
 class ReplyParser:
@@ -160,10 +166,13 @@ class ReplyParser:
     Any bytes give events or one `MalformedReply`, after which the parser cannot be used any more.
 
     :ivar stops_at: codes after whose status line nothing more is parsed; see `rest`.
+    :ivar in_pieces: whether blocks are given as `BlockPiece` instead of `BlockLine`. Set it when the status
+        line of a block was yielded, for that block and those after it.
     """
 
     def __init__(self, max_line: int = MAX_REPLY_LINE) -> None:
         self.stops_at: tuple[int, ...] = (FRAMES,)
+        self.in_pieces = False
         self._max_line = max_line
         self._rest = b""
         self._in_block = False
@@ -179,14 +188,29 @@ class ReplyParser:
 
         :raises MalformedReply: the bytes are not replies of this protocol.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for at, line in enumerate(lines):
-            event = self._event(line[:-1] if line.endswith(b"\r") else line)
-            if isinstance(event, StatusLine) and event.code in self.stops_at:
-                self._rest = b"\n".join((*lines[at + 1 :], self._rest))
+        data = self._rest + data
+        while data:
+            if self._in_block and self.in_pieces:
+                piece, data, self._in_block = _cut(data)
+                self._rest = data
+                if piece:
+                    yield BlockPiece(piece)
+                if self._in_block:
+                    break
+                yield BlockEnd()
+                continue
+            *lines, self._rest = data.split(b"\n")
+            data = b""
+            for at, line in enumerate(lines):
+                event = self._event(line[:-1] if line.endswith(b"\r") else line)
+                if isinstance(event, StatusLine) and event.code in self.stops_at:
+                    self._rest = b"\n".join((*lines[at + 1 :], self._rest))
+                    yield event
+                    return
                 yield event
-                return
-            yield event
+                if self._in_block and self.in_pieces:
+                    data = self._rest = b"\n".join((*lines[at + 1 :], self._rest))
+                    break
         if len(self._rest) > self._max_line:
             raise MalformedReply(f"a reply line of more than {self._max_line} bytes")
 
@@ -203,3 +227,16 @@ class ReplyParser:
         code = int(match.group(1))
         self._in_block = code == BLOCK
         return StatusLine(code, match.group(2) or "")
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes, bool]:
+    """Return the whole lines of a block that ``data`` begins with, what follows, and whether it goes on."""
+    for end in (BLOCK_END, b".\n"):
+        if data.startswith(end):
+            return b"", data[len(end) :], False
+    found = [(at, end) for end in (b"\n.\r\n", b"\n.\n") if (at := data.find(end)) >= 0]
+    if found:
+        at, end = min(found)
+        return data[: at + 1], data[at + len(end) :], False
+    at = data.rfind(b"\n") + 1
+    return data[:at], data[at:], True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.protocols.peer_client import rows_of_block
 from libgomd.connection import LineConnection
-from libgomd.row_queue import RowQueue
+from libgomd.row_queue import PieceQueue
 from libgomd.wire.lines import Request
 
 
@@ -21,10 +21,10 @@ class BlockTests(SynchronousTestCase):
         self.connection.makeConnection(self.transport)
         self.kept: list[LineConnection] = []
 
-    def answer(self, rest: bytes) -> AsyncGenerator[list[str], None]:
+    def answer(self, rest: bytes) -> AsyncGenerator[Sequence[str], None]:
         """Return the block of an answer that begins with two lines."""
         self.connection.dataReceived(b"220 gomd\r\n")
-        rows = RowQueue(self.connection)
+        rows = PieceQueue(self.connection)
         self.connection.send(Request("do", ("slow",)), rows)
         self.connection.dataReceived(b"201 slow runs\r\na\r\nb\r\n" + rest)
         return rows_of_block(self.connection, rows, self.kept.append)
@@ -32,7 +32,7 @@ class BlockTests(SynchronousTestCase):
     def test_a_whole_block_leaves_a_stream_that_can_be_used(self) -> None:
         """It is handed on, once."""
         block = self.answer(b".\r\n")
-        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(anext(block))), ["a", "b"])
+        self.assertEqual([*self.successResultOf(Deferred.fromCoroutine(anext(block)))], ["a", "b"])
         self.failureResultOf(Deferred.fromCoroutine(anext(block)), StopAsyncIteration)
         self.successResultOf(Deferred.fromCoroutine(block.aclose()))
         del block

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
+from gomd.protocols.flow import MAX_GATHERED_PIECES
 from gomd.protocols.telnet import MAX_QUEUED_REQUESTS
 from gomd.protocols.telnet_factory import Limits
 from gomd.sources.memory import MemorySource
@@ -39,6 +40,18 @@ class OrderTests(SynchronousTestCase):
         talk.transport.write = writes.append  # type: ignore[method-assign]
         talk.send(b"load\r\nspeed\r\ncpus\r\n")
         self.assertEqual(writes, [b"200 0\r\n200 15000\r\n200 1\r\n"])
+
+    def test_what_a_long_reply_has_ready_leaves_in_few_writes(self) -> None:
+        """Its first lines at once, the others together: each write wakes the client, or another node."""
+        talk, writes = Talk(crowded(MANY)), list[bytes]()
+        talk.transport.write = writes.append  # type: ignore[method-assign]
+        talk.send(b"ps\r\n")
+        self.assertRegex(writes[0], rb"\A201 .*\r\n.*PID")
+        talk.daemon.advance(1.0)
+        self.assertEqual(b"".join(writes).count(b"\r\n"), MANY + 3)
+        self.assertTrue(writes[-1].endswith(b"\r\n.\r\n"), writes[-1][-80:])
+        size = sum(map(len, writes))
+        self.assertLessEqual(len(writes), 2 + size // MAX_GATHERED_PIECES)
 
     def test_a_request_in_pieces(self) -> None:
         """However the packets are cut."""
