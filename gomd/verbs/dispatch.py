@@ -87,12 +87,12 @@ class Dispatch:
         def ask(node: Node) -> Awaitable[Reply]:
             return asking.ask(parts, session, node, request)
 
-        if verb.name in RELAYED and sum(node.up for node in nodes) > parts.fan_out + 1:
+        if verb.name in RELAYED and sum(node.up for node in nodes) > 1:
             ways = Ways(
                 parts.clock, parts.members.own_id, parts.fan_out, ask,
                 lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates, gates,
             )  # fmt: skip
-            from gomd.verbs.tree_order import ask_tree  # most clusters are smaller
+            from gomd.verbs.tree_order import ask_tree  # many daemons are never asked this
 
             return ask_tree(nodes, ways, request, session.json, self._shares.of(session))
         limit = PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT
