@@ -24,6 +24,7 @@ from twisted.internet.defer import Deferred
 
 from bench.big_cluster import PROCESSES, processes
 from bench.rows import Row, compared, limit
+from gomd.verbs.kept_shares import KeptShare
 from libgomd.certificates import node_credentials
 from libgomd.derivation import read_keys
 from libgomd.keys import new_key_file
@@ -146,7 +147,7 @@ def _latency(cluster: TreeCluster) -> float:
 def _kept() -> int:
     """Return the most characters that are kept for a caller who reads a thousand nodes' processes slowly."""
     cluster = TreeCluster(MANY, processes=processes)
-    answers, done = slow_reading(cluster, "ps", KEPT_LIMIT, 0.01)
+    answers, done = slow_reading(cluster, "ps", KeptShare(KEPT_LIMIT, KEPT_LIMIT), 0.01)
     while not done.called:
         cluster.clock.advance(0.05)
     lines: Any = done.result

@@ -24,6 +24,7 @@ from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.peer_trust import PeerTrust
 from gomd.verbs.branches import RELAY
 from gomd.verbs.context import Parts
+from gomd.verbs.kept_shares import KeptShare
 from gomd.verbs.numbered_lines import NumberedLines
 from gomd.verbs.relay_gates import Gates
 from gomd.verbs.rendering import pieces, status_of
@@ -352,12 +353,12 @@ class TreeCluster:
 
 
 def slow_reading(
-    cluster: TreeCluster, verb: str, most: int, pause: float
+    cluster: TreeCluster, verb: str, share: KeptShare, pause: float
 ) -> tuple[OrderedAnswers, Deferred[list[str]]]:
     """
     Ask all nodes in JSON for somebody who waits ``pause`` seconds after the lines of each node.
 
-    :param most: characters that node 1 keeps. :returns: the answers, and the lines once they are all read.
+    :param share: what node 1 keeps. :returns: the answers, and the lines once they are all read.
     """
     dispatch, request, session = cluster.first.dispatch, Request(verb), Watcher(ROOT, True)
     parts, asking = dispatch.parts, dispatch._asking
@@ -366,7 +367,7 @@ def slow_reading(
         lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates,
         Gates().of(session),
     )  # fmt: skip
-    answers = OrderedAnswers(parts.members.nodes(), ways, request, True, most)
+    answers = OrderedAnswers(parts.members.nodes(), ways, request, True, share)
 
     async def read() -> list[str]:
         lines: list[str] = []

@@ -10,6 +10,7 @@ from gomd.verbs.branches import DO, MAX_ID, RELAYED, SEVERAL, ids_in
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import NODE_TIMEOUT, PATIENT_NODE_TIMEOUT, ask_everywhere
 from gomd.verbs.forwarding import Asking
+from gomd.verbs.kept_shares import KeptShares
 from gomd.verbs.memory import node_of
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.relay_gates import Gates
@@ -41,6 +42,7 @@ class Dispatch:
         self.table = table
         self._forwards = Quotas("requests to other nodes", MAX_FORWARDS, MAX_FORWARDS_PER_CALLER)
         self._gates = Gates()
+        self._shares = KeptShares()
         self._asking = Asking(self._here, lambda name: table.find(name).role)
 
     def ask(self, session: ISession, request: Request) -> Replying:
@@ -85,14 +87,14 @@ class Dispatch:
         def ask(node: Node) -> Awaitable[Reply]:
             return asking.ask(parts, session, node, request)
 
-        if verb.name in RELAYED and sum(node.up for node in nodes) > parts.fan_out + 1:
+        if verb.name in RELAYED and sum(node.up for node in nodes) > 1:
             ways = Ways(
                 parts.clock, parts.members.own_id, parts.fan_out, ask,
                 lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates, gates,
             )  # fmt: skip
-            from gomd.verbs.tree_order import ask_tree  # most clusters are smaller
+            from gomd.verbs.tree_order import ask_tree  # many daemons are never asked this
 
-            return ask_tree(nodes, ways, request, session.json)
+            return ask_tree(nodes, ways, request, session.json, self._shares.of(session))
         limit = PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT
         return ask_everywhere(nodes, ask, session.json, parts.clock, limit, gates[0])
 

@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 
 from gomd.verbs.branch_rows import BranchReader
 from gomd.verbs.branches import MAX_BRANCH, RELAY, BranchRequest, divide, parse_branch
+from gomd.verbs.kept_shares import KeptShare
 from libgomd.errors import MalformedReply
 from libgomd.model import Caller, Role
 from libgomd.wire.lines import MAX_LINE, Request, encode_request
@@ -309,11 +310,28 @@ def test_what_is_kept_is_bounded() -> None:
     cluster = TreeCluster(60, 4, lambda node: [a_process(pid, node=node) for pid in range(1, 101)])
     whole = cluster.answer("@all ps", True)[2]
     size = sum(map(len, whole))
-    answers, done = slow_reading(cluster, "ps", size // 10, 0.1)
+    answers, done = slow_reading(cluster, "ps", KeptShare(size, size // 10), 0.1)
     cluster.clock.advance(60.0)
     assert done.result == whole
     largest_answer = 2 * size // 60
     assert answers.peak < size // 10 + 4 * largest_answer
+
+
+def test_what_is_kept_for_all_requests_is_bounded() -> None:
+    """However many read slowly; each goes on, and gets everything in the end."""
+    cluster = TreeCluster(60, 4, lambda node: [a_process(pid, node=node) for pid in range(1, 101)])
+    whole = cluster.answer("@all ps", True)[2]
+    size = sum(map(len, whole))
+    share = KeptShare(size // 2, size)
+    readers = [slow_reading(cluster, "ps", share, 0.1) for _ in range(4)]
+    peak = 0
+    for _ in range(200):
+        cluster.clock.advance(0.1)
+        peak = max(peak, share.kept)
+    assert all(done.result == whole for _answers, done in readers)
+    largest_answers = 4 * 4 * size // 60
+    assert size // 2 < peak < size // 2 + size // 4 + largest_answers < 4 * size
+    assert (share.kept, share.requests) == (0, 0)
 
 
 def test_a_caller_who_leaves_ends_everything(ten: TreeCluster) -> None:
