@@ -255,10 +255,13 @@ class TelnetLine(RequestLines):
         self._out.gather(MAX_GATHERED_PIECES)
         self._out.send(encode_status(*rendering.status_of(reply, json)))
         self._needs_caller = needs_caller(reply)
+        pieces = rendering.pieces(reply, json)
         if self._needs_caller and self._read_closed:
             self.close()
+            # What has not begun does nothing when it is closed, and the command would run on.
+            Deferred.fromCoroutine(_step(pieces)).addErrback(lambda _failure: None).cancel()
+            await pieces.aclose()
             return
-        pieces = rendering.pieces(reply, json)
         lasting = goes_on(reply)
         begun = not isinstance(reply, WatchReply)  # the first round is always sent
         try:

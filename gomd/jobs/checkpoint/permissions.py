@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint import inet_sockets, process_tree
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
+from gomd.jobs.checkpoint.process_status import parse_status
 from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
 from libgomd.errors import CannotMove
 
@@ -153,6 +154,24 @@ def check_opened(pids: Iterable[int], uid: int, where: str, images: str) -> None
     os.setresuid(uid, uid, uid)
     if path := forbidden(found):
         raise CannotMove(f"{user.pw_name} may not have {path} on {where}")
+
+
+def check_no_new_privileges(pids: Iterable[int], where: str, proc: str = "/proc") -> None:
+    """
+    Check that set-id programs give the processes ``pids``, which do not run, no rights. Blocks.
+
+    :raises CannotMove: they may give some to one of them.
+    """
+    for pid in pids:
+        if _is_zombie(f"{proc}/{pid}"):
+            continue
+        for thread in os.listdir(f"{proc}/{pid}/task"):
+            with open(f"{proc}/{pid}/task/{thread}/status", encoding="utf-8", errors="replace") as file:
+                if not parse_status(file.read()).no_new_privileges:
+                    raise CannotMove(
+                        f"its carried files would be where set-id programs on {where} may look for theirs, "
+                        "and it was started by an older gomd: start it again"
+                    )
 
 
 def check_ids(pids: Iterable[int], uid: int, where: str) -> None:

@@ -35,7 +35,7 @@ CORE_FILTER: Final = "0x33"
 _MIN_PROCESSORS: Final = 1024
 _JOIN, _CHOWN, _LINK, _REQUEST_KEYS_INTO = 1, 4, 8, 14
 _SESSION, _USER = -3, -4
-_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_SET_TIMERSLACK = 8, 28, 29
+_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_SET_TIMERSLACK, _PR_SET_NO_NEW_PRIVS = 8, 28, 29, 38
 _PR_MCE_KILL, _PR_SET_THP_DISABLE, _PR_CAP_AMBIENT = 33, 41, 47
 _CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITIES_3: Final = 0x20080522
@@ -224,6 +224,20 @@ def drop_capabilities(uid: int) -> None:
     if _libc.capset(header, values) != 0 and uid:
         number = ctypes.get_errno()
         raise CannotReset(f"it would keep rights of the daemon's: {os.strerror(number)}")
+
+
+def gain_no_rights() -> None:
+    """
+    Let no program that this process executes have more rights than it has, whatever set-id bits it has.
+
+    That holds for ever, and for all that it starts.
+
+    :raises CannotReset: the job must not start.
+    """
+    try:
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    except OSError as error:
+        raise CannotReset(f"set-id programs cannot be kept from having rights: {error.strerror}") from error
 
 
 def reset_signals() -> None:

@@ -11,7 +11,9 @@ own. What is missing is made:
 - else, where the nearest directory that exists is neither the system's nor another user's, in a read-only
   copy of that directory which only the job sees: a tmpfs with everything that is in it bound again. A job
   that writes there beside its carried files gets "Read-only file system", and not a file that nobody ever
-  finds.
+  finds. The user could not have put anything there, and a set-id program may look for a library or its
+  settings in just that place. So a user's job that carries files begins with no_new_privs: in it set-id
+  programs have no more rights than the user. It moves with the job, and no copy is shown to one without it.
 
 Each place is looked up with the user's rights and opened without following links, these rights are checked
 on that descriptor, and it is what is mounted on, so nothing can be exchanged in between. Standard library
@@ -47,22 +49,26 @@ def mount_carried(
     groups: Sequence[int],
     where: str,
     private: Collection[str] = (),
-) -> None:
+) -> bool:
     """
     Bind the carried files onto ``paths``. The caller is root, in a mount namespace of the job's own.
     Blocks briefly.
+
+    :returns: whether the job sees one of them where its user could have put nothing.
 
     :param carried: the open directory of the carried files, see `gomd.jobs.supervisor.carrier`.
     :param where: this node, for errors. :param private: directories that are the job's own, and end with it.
     :raises CannotMove: a path is not the user's here, or cannot be made.
     """
     user = UserRights(uid, gid, groups, private)
+    is_copied = False
     for number, path in enumerate(paths):
         source = -1
         try:
             source = _staged(carried, number, path)
             is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
-            place = _place(path, is_directory, carried, user, where)
+            place, has_copy = _place(path, is_directory, carried, user, where)
+            is_copied = is_copied or has_copy
             try:
                 flags = MS_NOSUID | MS_NODEV | no_programs(place)
                 bind_at(f"/proc/self/fd/{source}", f"/proc/self/fd/{place}", flags)
@@ -73,6 +79,7 @@ def mount_carried(
         finally:
             if source >= 0:
                 os.close(source)
+    return is_copied
 
 
 def look_up(paths: Sequence[str]) -> None:
@@ -96,8 +103,12 @@ def _staged(carried: int, number: int, path: str) -> int:
     return source
 
 
-def _place(path: str, is_directory: bool, carried: int, user: UserRights, where: str) -> int:
-    """Return a descriptor of the place for a carried file. :raises CannotMove: there can be none."""
+def _place(path: str, is_directory: bool, carried: int, user: UserRights, where: str) -> tuple[int, bool]:
+    """
+    Return a descriptor of the place for a carried file, and whether it is in a copy of a directory.
+
+    :raises CannotMove: there can be none.
+    """
     with looking_as(user.uid, user.gid, user.groups):
         above = os.path.realpath(os.path.dirname(path))
         names = (*path_components(above), os.fsencode(os.path.basename(path)))
@@ -109,13 +120,14 @@ def _place(path: str, is_directory: bool, carried: int, user: UserRights, where:
                 raise CannotMove(f"{path} is {kind} at its home and something else on {where}")
             if not user.may_replace(existing):
                 raise CannotMove(f"{path} on {where} is not the user's to replace")
-            return os.dup(existing.descriptor)
-        missing = names[existing.depth :]
+            return os.dup(existing.descriptor), False
+        missing, is_copied = names[existing.depth :], False
         if user.may_write(existing.descriptor):
             user.make(existing.descriptor, missing, is_directory, carried, existing.path)
         else:
             check_free(existing, path, where, user.uid)
             mount_copy(existing, missing, is_directory, path, carried, where)
-        return open_beneath(root_directory(), names, os.O_PATH)
+            is_copied = True
+        return open_beneath(root_directory(), names, os.O_PATH), is_copied
     finally:
         existing.close()

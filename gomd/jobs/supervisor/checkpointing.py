@@ -10,7 +10,7 @@ import os
 import select
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
@@ -34,6 +34,7 @@ from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import SpawnSpec
 from libgomd.wire.resumable import MemoryStore
 
+T = TypeVar("T")
 #: Seconds criu may take for a restore; a dump has its limit from the daemon.
 RESTORE_TIMEOUT = 600.0
 #: Seconds the checks of a restored copy may take.
@@ -95,7 +96,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
             except (NoLimit, CannotReset) as error:
                 raise CannotMove(f"{where}: {error}") from error
 
-        def unpack() -> None:
+        def unpack() -> bool:
             if uid:  # before anything is done with the rights of these groups
                 permissions.check_groups({spec.gid, *spec.groups}, uid, where)
             if group is not None:
@@ -104,7 +105,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
-            show_carried(spec, self._environment, self._carried, private)
+            return show_carried(spec, self._environment, self._carried, private)
 
         def finish() -> None:
             pids = process_tree.descendants(pid)
@@ -112,6 +113,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 raise CannotMove("the copy does not stay stopped")
             if uid:
                 permissions.check_ids(pids, uid, where)
+            if needs_no_new_privileges:
+                permissions.check_no_new_privileges(pids, where)
             if told.state is not None:
                 told.state.restore(pids)
             timerfds.restart(pids)
@@ -122,7 +125,9 @@ class CheckpointingSupervisor(FreezingSupervisor):
         connection = self._control.connection
         assert connection is not None
         try:
-            self._do(unpack, RESTORE_TIMEOUT, quick and not told.shown and is_quick(directory, spec))
+            needs_no_new_privileges = self._do(
+                unpack, RESTORE_TIMEOUT, quick and not told.shown and is_quick(directory, spec)
+            )
             pid = criu.restore(
                 directory, mapping, limit=RESTORE_TIMEOUT, allows=allows, before=prepare,
                 caller=connection.fileno(), file_locks=private is not None, terminal=terminal,
@@ -183,19 +188,19 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._limit_memory(FREEZE_ALLOWANCE)
         return self._group
 
-    def _do(self, work: Callable[[], None], limit: float, quick: bool) -> None:
+    def _do(self, work: Callable[[], T], limit: float, quick: bool) -> T:
         """
-        Do a part of the restore, in a child that has ``limit`` seconds for it.
+        Do a part of the restore, in a child that has ``limit`` seconds for it, and return what that returns.
 
         :param quick: it takes a moment, so that this process does it itself: a child costs milliseconds.
         :raises CannotMove: it failed.
         """
         if not quick:
-            self._wait(ChildTask(work, limit))
-            return
+            done: T = self._wait(ChildTask(work, limit))
+            return done
         processors = os.sched_getaffinity(0)
         try:
-            work()
+            done = work()
         except CannotMove:
             raise
         except Exception as error:  # as a child would report it
@@ -208,9 +213,14 @@ class CheckpointingSupervisor(FreezingSupervisor):
         poll.register(connection, select.POLLRDHUP)
         if poll.poll(0):
             self._end_with_copy()
+        return done
 
-    def _wait(self, task: ChildTask) -> None:
-        """Wait for ``task``; end with it when the daemon closes its connection: the kernel ends all of it."""
+    def _wait(self, task: ChildTask) -> Any:
+        """
+        Wait for ``task`` and return its result.
+
+        End with it when the daemon closes its connection: the kernel ends all of it.
+        """
         connection = self._control.connection
         assert connection is not None
         poll = select.poll()
@@ -222,8 +232,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 self._end_with_copy()
             if task.feed():
                 os.waitpid(task.pid, 0)
-                task.result()
-                return
+                return task.result()
 
     def _take_over(self, told: Handover, ours: Streams) -> None:
         """Go on with the streams where the old supervisor was."""

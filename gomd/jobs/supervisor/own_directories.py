@@ -46,21 +46,24 @@ def show_named(private: PrivateDirectories, spec: SpawnSpec) -> None:
 
 def show_carried(
     spec: SpawnSpec, environment: SupervisorEnvironment, carried: int, private: PrivateDirectories | None
-) -> None:
+) -> bool:
     """
     Let the files that a job carries along appear at their paths. Blocks, for `START_TIMEOUT` at the most.
 
-    :param carried: their open directory, -1 where they are not. :raises CannotMove: they cannot appear.
+    :param carried: their open directory, -1 where they are not.
+    :returns: whether set-id programs must have no rights in the job: see `carried_mounts`.
+    :raises CannotMove: they cannot appear.
     """
     if not spec.carry:
-        return
+        return False
     if not environment.namespace:
         raise CannotMove(f"files cannot be carried on {spec.where}: {environment.why_not}")
     if carried < 0:
         raise CannotMove(f"its carried files are not on {spec.where}")
     places = () if private is None else private.places
     reach(lambda: look_up(spec.carry), spec.where)
-    mount_carried(spec.carry, carried, spec.uid, spec.gid, spec.groups, spec.where, places)
+    is_copied = mount_carried(spec.carry, carried, spec.uid, spec.gid, spec.groups, spec.where, places)
+    return is_copied and spec.uid != 0
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from gomd.jobs.checkpoint.process_tree import set_next_pid
 from gomd.jobs.supervisor.attributes import (
     CannotReset,
     close_all_but,
+    gain_no_rights,
     limit_as_caller,
     reset_after,
     reset_before,
@@ -275,6 +276,8 @@ def _run_program(
         if not environment.namespace:  # there the kernel does it by itself
             end_with_parent(signal.SIGKILL)
         reset_after(spec.uid, has_keyring)
+        if spec.carry and spec.uid:
+            gain_no_rights()  # see carried_mounts
         reset_signals()
         _enter_directory(spec)
         limit_as_caller(spec.limits or {})

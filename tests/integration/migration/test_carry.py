@@ -221,6 +221,31 @@ def test_a_job_that_stays_at_home(own: tuple[Host, Host]) -> None:
     assert eventually(lambda: not carried(first))
 
 
+def test_set_id_programs_have_no_rights(own: tuple[Host, Host]) -> None:
+    """
+    In a user's job that carries files, wherever it runs and moves to.
+
+    It sees files where its user could have put none, and such a program may look for its own there.
+    """
+    first, _second = own
+    program, path = f"{OWN}/id", f"{WORK}/in"
+    for host in own:
+        host.run("chmod", "755", OWN)
+        host.run("install", "-m", "4755", "/usr/bin/id", program)
+    write(first, path, "x\n")
+    for node in ("1", "2"):
+        assert run(first, "-n", node, program, "-u")[:2] == (0, "0\n")
+        assert run(first, "-n", node, "--carry", path, program, "-u")[:2] == (0, f"{NOBODY}\n")
+        assert run(first, "-n", node, "--carry", path, program, "-u", user="root")[:2] == (0, "0\n")
+    script = f"read go; {program} -u; read go; {program} -u"
+    job = Job(first, "-n", "1", "--carry", path, "sh", "-c", script, user="nobody")
+    for target in ("2", "home"):
+        job.move(target)
+        job.write(b"go\n")
+    assert job.wait() == 0, job.err
+    assert job.out.split() == [NOBODY.encode()] * 2
+
+
 def test_where_files_cannot_appear_is_said_before_the_freeze(own: tuple[Host, Host]) -> None:
     """A dry run and a move refuse in the same words, and the job goes on."""
     first, second = own

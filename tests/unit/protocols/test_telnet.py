@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from twisted.trial.unittest import SynchronousTestCase
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from gomd.interfaces import ICommands
 from gomd.protocols.flow import MAX_GATHERED_PIECES
 from gomd.protocols.telnet import MAX_QUEUED_REQUESTS
 from gomd.protocols.telnet_factory import Limits
@@ -327,6 +333,49 @@ class EndTests(SynchronousTestCase):
         self.assertTrue(talk.transport.disconnecting)
         self.assertLess(talk.heard().count("begun"), 1000)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_command_whose_caller_is_gone_before_it_says_anything(self) -> None:
+        """It is stopped too: the caller may be gone while the request waits behind another, or is begun."""
+        daemon, commands = MemoryDaemon(), SlowCommands()
+        daemon.dispatch.parts = replace(daemon.dispatch.parts, commands=commands)
+        talk = Talk(daemon)
+        talk.send(b"do slow\r\n")
+        talk.line.readConnectionLost()
+        commands.started.callback(None)
+        talk.heard()
+        self.assertEqual(commands.running, [0])
+        self.assertTrue(talk.transport.disconnecting)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+@implementer(ICommands)
+class SlowCommands:
+    """
+    Starts one command, when ``started`` fires. It says nothing, and ends when its output is closed.
+
+    :ivar running: how many run: each start adds one, each end takes it away.
+    """
+
+    def __init__(self) -> None:
+        self.started: Deferred[None] = Deferred()
+        self.running: list[int] = []
+
+    def names(self) -> Sequence[str]:
+        """See `ICommands.names`."""
+        return ("slow",)
+
+    async def start(self, name: str) -> AsyncGenerator[Output, None]:
+        """See `ICommands.start`."""
+        await self.started
+        self.running.append(1)
+        return self._output()
+
+    async def _output(self) -> AsyncGenerator[Output, None]:
+        try:
+            await Deferred()
+            yield Output(line="never")
+        finally:
+            self.running[-1] -= 1
 
 
 @pytest.mark.parametrize("role", list(Role))

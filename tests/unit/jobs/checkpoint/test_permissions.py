@@ -139,6 +139,16 @@ class RightsTests(SynchronousTestCase):
         process.stdout.readline()
         return process.pid
 
+    def test_rights_of_set_id_programs(self) -> None:
+        """Every process of the job has to be kept from them, but those that run nothing any more."""
+        kept, free = self.start_as("--no-new-privs"), self.start()
+        ended = os.posix_spawn("/bin/true", ["true"], {})
+        self.addCleanup(os.waitpid, ended, 0)
+        os.waitid(os.P_PID, ended, os.WEXITED | os.WNOWAIT)
+        permissions.check_no_new_privileges([kept, ended], "node 1")
+        with self.assertRaisesRegex(CannotMove, "set-id programs on node 1 .* start it again"):
+            permissions.check_no_new_privileges([kept, free], "node 1")
+
     def test_capabilities(self) -> None:
         """Of any kind, whatever its ids are: nobody has them from a login."""
         if os.geteuid() != 0:
