@@ -12,6 +12,7 @@ from gom import doctor_here
 from gom.doctor_cluster import ClusterAnswers, OfNode, decode, judge
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, MalformedRequest, NodeError
+from libgomd.installation import installation
 from libgomd.linesocket import LineSocket, dial
 from libgomd.model import Finding, FindingState
 from libgomd.wire.lines import BLOCK, Request
@@ -170,10 +171,9 @@ def _one_move(places: Sequence[Endpoint], token: str, pid: str, node: str) -> It
             code = getattr(error, "code", 0)
             if code not in (405, 409, 502, 504):  # 4xx: no such process or node, or not the caller's
                 raise
+            refusals = installation().page("migration-refusals.md")
             for reason in reasons_of(str(error)):
-                yield _here(
-                    Finding("move", BAD, reason, "docs/migration-refusals.md says what each reason needs")
-                )
+                yield _here(Finding("move", BAD, reason, f"{refusals} says what each reason needs"))
         else:
             yield _here(Finding("move", GOOD, f"process {pid} can move to {node}"))
         if node in ("home", "best"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from libgomd.installation import installation
 from libgomd.model import Finding, FindingState
 
 GOOD, WARN, BAD = FindingState
@@ -192,7 +193,8 @@ def engines(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[Finding]:
     protocols = [set(named.replace("map", "heartbeat").split(" and ")) for named in found]
     if set.intersection(*protocols):
         text = f"the nodes are on the way from one engine to another: {parts}"
-        yield Finding("engines", WARN, text, 'finish the change: docs/membership.md, "Another engine"')
+        page = installation().page("membership.md")
+        yield Finding("engines", WARN, text, f'finish the change: {page}, "Another engine"')
     else:
         text = f"the nodes have no engine in common: {parts}"
         yield Finding("engines", BAD, text, "give all nodes the same [peers] engine, and restart gomd there")

@@ -18,6 +18,7 @@ from gom.key import KEY_BYTES
 from gom.twistd import twistd_name
 from libgomd.durable import create_exclusively, replace_durably
 from libgomd.errors import ConfigError, MalformedRequest
+from libgomd.installation import InstalledBy, installation
 from libgomd.keys import read_key_file
 from libgomd.node_names import name_from_host
 from libgomd.wire.addresses import is_ipv6, is_link_local, is_loopback, shown, unpack
@@ -344,7 +345,10 @@ def _report(config: str, node: NewNode, made_key: bool, is_named: bool) -> str:
 
 def _start_line(config: str, named: str) -> str:
     if config == ROOT_FILE:
-        return f"systemctl enable gomd && systemctl restart gomd    (without systemd: {twistd_name()} gomd)"
+        found, by_hand = installation(), f"    (without systemd: {twistd_name()} gomd)"
+        if found.kind is InstalledBy.PACKAGE or found.is_service:
+            return f"systemctl enable gomd && systemctl restart gomd{by_hand}"
+        return found.service("enable --now") + by_hand
     return f"{twistd_name()} -n gomd{named}"
 
 

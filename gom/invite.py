@@ -35,7 +35,7 @@ Shows a code; `gom init --join` on the new node asks for it. It is good once, fo
 says yes before the key is given; three wrong codes end the invitation, and are an event. Whoever has the key
 is root on every node of the cluster.
 
-Needs root, the package spake2 (pip install 'gomd[join]', or apt install python3-spake2), and the port open
+Needs root, the package spake2 (apt install python3-spake2, or pip install 'gomd[join]'), and the port open
 between the two nodes.
 
 Exit status: 0 a node has the key now, 1 nobody has got it, 2 wrong usage, 3 no daemon there.

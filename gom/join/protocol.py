@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from libgomd.errors import MalformedReply, NotAllowed, NotPossible, RequestError, error_for
+from libgomd.installation import installation
 from libgomd.wire.text import printable
 
 VERSION: Final = 1
@@ -84,8 +85,8 @@ def pake(code: bytes, is_joiner: bool) -> Pake:
         from spake2 import SPAKE2_A, SPAKE2_B
     except ImportError:
         raise NotPossible(
-            "the package spake2 is missing: apt install python3-spake2, or pip install 'gomd[join]'; "
-            "or copy the key file by hand, docs/keys.md"
+            f"the package spake2 is missing: {installation().libraries('join')}; "
+            f"or copy the key file by hand, {installation().page('keys.md')}"
         ) from None
     made: Pake = (SPAKE2_A if is_joiner else SPAKE2_B)(code, idA=_JOINER, idB=_INVITER)
     return made
