@@ -27,6 +27,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
+from gom.join.agreed import Agreed, checked, unknown
 from libgomd.errors import MalformedReply, NotAllowed, NotPossible, RequestError, error_for
 from libgomd.installation import installation
 from libgomd.wire.text import printable
@@ -43,12 +44,15 @@ class Introduction(NamedTuple):
     What a new node is given.
 
     :ivar secret: the 32 bytes of the cluster's key. :ivar seeds: HOST:PORT of nodes to ask.
-    :ivar multicast: whether the nodes find each other by multicast.
+    :ivar multicast: whether the nodes find each other by multicast. :ivar agreed: settings of all
+        nodes alike. :ivar unknown: names of others, which this version does not know.
     """
 
     secret: bytes
     seeds: tuple[str, ...]
     multicast: bool
+    agreed: Agreed = ()
+    unknown: tuple[str, ...] = ()
 
 
 class WrongCode(RequestError):
@@ -141,6 +145,7 @@ class Exchange:
                 "key": introduction.secret.hex(),
                 "seeds": introduction.seeds,
                 "multicast": introduction.multicast,
+                "agreed": dict(introduction.agreed),
             }
         )
         return ChaCha20Poly1305(_derived(self._key, b"introduction")).encrypt(bytes(12), text.encode(), None)
@@ -158,7 +163,10 @@ class Exchange:
             raise MalformedReply("what the other node gave cannot be opened") from error
         if len(secret) != 32 or not all(isinstance(seed, str) and len(seed) < 300 for seed in seeds):
             raise MalformedReply("what the other node gave is no key")
-        return Introduction(secret, seeds, told.get("multicast") is True)
+        agreed = told.get("agreed")
+        return Introduction(
+            secret, seeds, told.get("multicast") is True, checked(agreed), tuple(unknown(agreed))
+        )
 
 
 def _derived(key: bytes, label: bytes) -> bytes:
