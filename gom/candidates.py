@@ -36,6 +36,8 @@ _SUBCOMMANDS: Final = {
 _FILE_WORDS: Final = ("FILE", "DIR", "TOKENS")
 #: Options and positions of gom's own commands that take something the daemon knows.
 _ARGUMENTS: Final = {"attach": ("JOB",), "doctor": ("PID", "NODE"), "run": ("COMMAND", "FILE")}
+#: The tree of values that `ls`, `get` and `put` name.
+_TREE: Final = "/proc/"
 _WORD_IN_USAGE: Final = re.compile(r"\[[^\]]*\]|\S+")
 
 
@@ -93,6 +95,10 @@ def _all(before: Sequence[str], current: str, ask: Live) -> Iterator[Candidate]:
     options = options_of(usage) or _verb_options(command)
     if arguments and (value := options.get(arguments[-1], ("",))[0]):
         yield from _values(value, current, ask, node)
+        return
+    option, joined, typed = current.partition("=")
+    if joined and option.startswith("--") and (value := options.get(option, ("",))[0]):
+        yield from ((f"{option}={word}", about) for word, about in _values(value, typed, ask, node))
         return
     if current.startswith("-"):
         yield from ((option, about) for option, (_value, about) in options.items())
@@ -171,7 +177,7 @@ def _argument(verb: str, plain: Sequence[str], current: str, ask: Live, node: st
 def _values(wanted: str, current: str, ask: Live, node: str) -> Iterator[Candidate]:
     """Yield the values of a word of a usage: PID, NODE|home|best, SIG, text|json ..."""
     for word in wanted.split("|"):
-        if word == "NODE":
+        if word in ("NODE", "NODES"):
             for row in ask(Request("nodes")):
                 yield str(row["name"]), f"node {row['id']}{'' if row['up'] else ', down'}"
         elif word == "PID":
@@ -184,15 +190,30 @@ def _values(wanted: str, current: str, ask: Live, node: str) -> Iterator[Candida
             yield from ((name, "") for name in _SIGNALS)
         elif word == "VERB":
             yield from ((name, summary) for name, (_usage, _role, summary) in VERBS.items())
-        elif word == "PATH" and current.startswith("/"):
-            directory = current[: current.rindex("/") + 1]
-            for row in ask(Request("ls", (directory.rstrip("/") or "/",), node)):
-                yield directory + str(row["name"]), ""
         elif word == "PATH":
-            yield "/proc/", ""
+            yield from _paths(current, ask, node)
+        elif word == "KEY":
+            yield from ((key, "") for key in _verb_options("ps")["--sort"][0].split("|"))
         elif word == "COMMAND":
             yield COMMANDS
         elif word in _FILE_WORDS:
             yield FILES
         elif word and word == word.lower() and word.isalpha():
             yield word, ""
+
+
+def _paths(current: str, ask: Live, node: str) -> Iterator[Candidate]:
+    """Yield the names in a directory of the tree; the only one that fits has a slash if it is a directory."""
+    if _TREE.startswith(current):
+        yield _TREE, ""
+        return
+    if not current.startswith(_TREE):
+        return
+    directory = current[: current.rindex("/") + 1]
+    found = [directory + str(row["name"]) for row in ask(Request("ls", (directory.rstrip("/"),), node))]
+    fitting = [path for path in found if path.startswith(current)]
+    if len(fitting) == 1:
+        inside = [str(row["name"]) for row in ask(Request("ls", (fitting[0],), node))]
+        if inside not in ([], [fitting[0].removeprefix(directory)]):  # `ls` of a file names the file
+            fitting = [f"{fitting[0]}/"]
+    yield from ((path, "") for path in fitting)

@@ -21,13 +21,15 @@ it behind; `:files` or `:commands` asks the shell for its own.
 """
 _BASH: Final = r"""# completion of gom for bash: `gom completion bash` made it
 _gom() {
-    local typed="${COMP_LINE:0:COMP_POINT}" cur kept line
+    local typed="${COMP_LINE:0:COMP_POINT}" cur kept="" breaks line
     local -a words=()
     read -ra words <<<"$typed"
     [[ "$typed" == *[[:space:]] ]] && words+=("")
     cur="${words[${#words[@]}-1]}"
-    # What bash completes begins behind the last of these characters; the rest of the word is kept.
-    kept="${cur%"${cur##*[@=:]}"}"
+    # What bash completes begins behind the last of these characters, where they divide words for it; the rest
+    # of the word is kept. `@` divides words, too, but stays with what follows.
+    breaks="${COMP_WORDBREAKS//[!=:]/}"
+    [[ -n "$breaks" ]] && kept="${cur%"${cur##*["$breaks"]}"}"
     COMPREPLY=()
     while IFS=$'\t' read -r line _; do
         case "$line" in
@@ -42,17 +44,24 @@ complete -F _gom gom
 _ZSH: Final = r"""#compdef gom
 # completion of gom for zsh: `gom completion zsh` made it
 _gom() {
-    local line
-    local -a found
+    local line word
+    local -a found shown open
     for line in "${(@f)$(${words[1]} completion words -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
-        case "${line%%$'\t'*}" in
+        word="${line%%$'\t'*}"
+        case "$word" in
             :files) _files ;;
             :commands) _command_names ;;
             '') ;;
-            *) found+=("${line%%$'\t'*}") ;;
+            */) open+=("$word") ;;
+            *) found+=("$word"); shown+=("${line/$'\t'/  -- }") ;;
         esac
     done
-    (( ${#found} )) && compadd -- "${found[@]}"
+    (( ${#open} )) && compadd -S '' -- "${open[@]}"
+    if [[ "${shown[*]}" == *'  -- '* ]]; then
+        compadd -l -d shown -- "${found[@]}"
+    elif (( ${#found} )); then
+        compadd -- "${found[@]}"
+    fi
 }
 if [ "${funcstack[1]}" = _gom ]; then _gom "$@"; else compdef _gom gom; fi
 """

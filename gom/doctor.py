@@ -10,8 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from gom import doctor_here
 from gom.doctor_cluster import ClusterAnswers, OfNode, decode, judge
+from gom.doctor_folded import folded
 from libgomd.endpoints import Endpoint
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, MalformedRequest, NodeError
+from libgomd.installation import installation
 from libgomd.linesocket import LineSocket, dial
 from libgomd.model import Finding, FindingState
 from libgomd.wire.lines import BLOCK, Request
@@ -26,9 +28,10 @@ usage: gom doctor [--config FILE] [--all]
   PID NODE       everything about one move: every reason why process PID could not move to NODE, and what is
                  wrong there. Nothing is moved
 
-Says what does not work on this machine and in its cluster, each with the command that mends it. With --json
-(`gom --json doctor`) every finding is an object: node, name, check, state, text, mend and value; state is
-good, warn or bad.
+Says what does not work on this machine and in its cluster, each with the command that mends it. What several
+nodes have alike is said once, with the nodes as node[1-8,12]; NODE and ADDRESS are then those of each. With
+--json (`gom --json doctor`) every finding is an object of its own: node, name, check, state, text, mend and
+value; state is good, warn or bad.
 
 Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage, 3 no daemon there.
 """
@@ -38,6 +41,9 @@ ANSWER_TIMEOUT: Final = 45.0
 CONNECT_TIMEOUT: Final = 5.0
 #: Newest events that are looked at.
 _EVENTS: Final = 500
+#: Rows of `nodes` that are compared, at most: in a larger cluster only some nodes are asked whom they see.
+MAX_VIEW_ROWS: Final = 250_000
+_COMPARED: Final = ("id", "up", "address", "addresses")
 #: Seconds for which a dry run may take: files of the job are looked at on two nodes.
 _DRY_RUN_TIMEOUT: Final = 120.0
 HEALTHY, SICK, NO_DAEMON = 0, 1, 3
@@ -156,8 +162,24 @@ def _asked(line: LineSocket) -> Iterator[OfNode]:
     began = time.monotonic()
     doctor_rows = _rows(line, "doctor", node="all")
     seconds = time.monotonic() - began
-    seen = _rows(line, "nodes", node="all")
+    up = [int(row["id"]) for row in nodes if row["up"]]
+    if len(up) * len(nodes) <= MAX_VIEW_ROWS:
+        seen = _rows(line, "nodes", node="all")
+    else:
+        asked = up[:: -(-len(up) * len(nodes) // MAX_VIEW_ROWS)]
+        seen = [row for node in asked for row in _view(line, node)]
+        text = f"{len(asked)} of {len(up)} nodes were asked which others they see"
+        yield OfNode(None, "", Finding("views", GOOD, text))
     yield from judge(ClusterAnswers(own, nodes, seen, doctor_rows, events, seconds))
+
+
+def _view(line: LineSocket, node: int) -> list[dict[str, Any]]:
+    """Return which nodes a node sees, with what is compared of them; empty where it does not answer."""
+    try:
+        rows = _rows(line, "nodes", node=str(node))
+    except NodeError:
+        return []  # `@all doctor` has said so
+    return [{"from": node, **{name: row.get(name) for name in _COMPARED}} for row in rows]
 
 
 def _one_move(places: Sequence[Endpoint], token: str, pid: str, node: str) -> Iterator[OfNode]:
@@ -170,10 +192,9 @@ def _one_move(places: Sequence[Endpoint], token: str, pid: str, node: str) -> It
             code = getattr(error, "code", 0)
             if code not in (405, 409, 502, 504):  # 4xx: no such process or node, or not the caller's
                 raise
+            refusals = installation().page("migration-refusals.md")
             for reason in reasons_of(str(error)):
-                yield _here(
-                    Finding("move", BAD, reason, "docs/migration-refusals.md says what each reason needs")
-                )
+                yield _here(Finding("move", BAD, reason, f"{refusals} says what each reason needs"))
         else:
             yield _here(Finding("move", GOOD, f"process {pid} can move to {node}"))
         if node in ("home", "best"):
@@ -195,9 +216,9 @@ def reasons_of(sentence: str) -> list[str]:
 def write(
     found: Sequence[OfNode], shows_good: bool, is_json: bool, out: Callable[[str], object] = print
 ) -> None:
-    """Print the findings, the worst first, and a sentence at the end; in JSON all of them."""
+    """Print the findings, the worst first and equal ones as one, and their number; in JSON all of them."""
     if is_json:
-        for node, name, finding in found:
+        for node, name, finding, _address in found:
             out(
                 json.dumps({
                     "node": node, "name": name or None, "check": finding.check,
@@ -208,9 +229,10 @@ def write(
         return
     order = {BAD: 0, WARN: 1, GOOD: 2}
     shown = [each for each in found if shows_good or each.finding.state is not GOOD]
-    for node, name, finding in sorted(shown, key=lambda each: (order[each.finding.state], each.node or 0)):
-        where = "" if node is None else f"node {node} {name}, ".replace(" ,", ",")
-        out(printable(f"{finding.state.value:<4}  {where}{finding.check}: {finding.text}"))
+    shown.sort(key=lambda each: (order[each.finding.state], each.node or 0))
+    for where, finding in folded(shown):
+        of = f"{where}, " if where else ""
+        out(printable(f"{finding.state.value:<4}  {of}{finding.check}: {finding.text}"))
         if finding.mend:
             out(printable(f"      mend: {finding.mend}"))
     sick = sum(each.finding.state is not GOOD for each in found)

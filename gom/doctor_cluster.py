@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from libgomd.installation import installation
 from libgomd.model import Finding, FindingState
+from libgomd.node_sets import fold
 
 GOOD, WARN, BAD = FindingState
 #: Seconds by which clocks may differ beyond the time that asking took. From `MAX_SKEW` on, nodes are lost.
 CLOCK_TOLERANCE: Final = 2.0
 MAX_SKEW: Final = 30.0
 
+#: Characters of a set of nodes in a finding; names without numbers cannot be folded.
+MAX_SET: Final = 200
+
 Row = Mapping[str, Any]
 
 
 class OfNode(NamedTuple):
-    """A finding, and the node it is about; None for the whole cluster or for this machine."""
+    """
+    A finding, and the node it is about; None for the whole cluster or for this machine.
+
+    :ivar address: the node's, empty where it is not known.
+    """
 
     node: int | None
     name: str
     finding: Finding
+    address: str = ""
 
 
 class ClusterAnswers(NamedTuple):
@@ -43,9 +53,10 @@ class ClusterAnswers(NamedTuple):
 def judge(answers: ClusterAnswers) -> Iterator[OfNode]:
     """Yield all findings: those of each node itself, and those that follow from several answers."""
     names = {int(row["id"]): str(row["name"]) for row in answers.nodes}
+    addresses = {int(row["id"]): str(row.get("address") or "") for row in answers.nodes}
 
     def of(node: int, finding: Finding) -> OfNode:
-        return OfNode(node, names.get(node, ""), finding)
+        return OfNode(node, names.get(node, ""), finding, addresses.get(node, ""))
 
     for node, finding in own_findings(answers.doctor):
         yield of(node, finding)
@@ -175,7 +186,7 @@ def versions(rows: Sequence[Row], names: Mapping[int, str]) -> Finding:
             found.setdefault(str(row["text"]), []).append(names.get(node) or str(node))
     if len(found) < 2:
         return Finding("versions", GOOD, f"{next(iter(found), 'gomd')} on every node that answers")
-    parts = "; ".join(f"{version} on {', '.join(sorted(nodes))}" for version, nodes in sorted(found.items()))
+    parts = "; ".join(f"{version} on {names_of(sorted(nodes))}" for version, nodes in sorted(found.items()))
     return Finding("versions", WARN, f"the nodes differ: {parts}", "upgrade the older ones, one at a time")
 
 
@@ -188,14 +199,23 @@ def engines(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[Finding]:
             found.setdefault(named, []).append(names.get(node) or str(node))
     if len(found) < 2:
         return
-    parts = "; ".join(f"{named} on {', '.join(sorted(nodes))}" for named, nodes in sorted(found.items()))
+    parts = "; ".join(f"{named} on {names_of(sorted(nodes))}" for named, nodes in sorted(found.items()))
     protocols = [set(named.replace("map", "heartbeat").split(" and ")) for named in found]
     if set.intersection(*protocols):
         text = f"the nodes are on the way from one engine to another: {parts}"
-        yield Finding("engines", WARN, text, 'finish the change: docs/membership.md, "Another engine"')
+        page = installation().page("membership.md")
+        yield Finding("engines", WARN, text, f'finish the change: {page}, "Another engine"')
     else:
         text = f"the nodes have no engine in common: {parts}"
         yield Finding("engines", BAD, text, "give all nodes the same [peers] engine, and restart gomd there")
+
+
+def names_of(names: Sequence[str]) -> str:
+    """Return a set of names in ClusterShell's notation, cut where it becomes too long to read."""
+    text = fold(names)
+    if len(text) <= MAX_SET:
+        return text
+    return text[:MAX_SET].rpartition(",")[0] + ",..."
 
 
 def families_of(row: Row) -> frozenset[str]:
@@ -220,17 +240,22 @@ def one_way(
             if row["up"]:
                 view.add(int(row["id"]))
     for node, view in sorted(views.items()):
+        name, own = names.get(node) or str(node), families.get(node)
+        unlike: list[str] = []
+        silent: list[str] = []
         for other in sorted(up - view - {node}):
-            if node in families and other in families and not families[node] & families[other]:
-                yield node, Finding(
-                    "addresses", WARN,
-                    f"it has {' '.join(families[node])} only and {names.get(other) or other} "
-                    f"{' '.join(families[other])} only: they do not see each other",
-                    "give one of the two an address of the other family too, in its [peers] address",
-                )  # fmt: skip
-                continue
+            theirs = families.get(other)
+            (unlike if own and theirs and not own & theirs else silent).append(names.get(other) or str(other))
+        if own and unlike:
+            [family], [another] = own, {"IPv4", "IPv6"} - own
             yield node, Finding(
-                "ports", BAD, f"it does not see {names.get(other) or other}, which is up for others",
-                f"open udp port 5428 ([peers] port) between {names.get(node) or node} and "
-                f"{names.get(other) or other}",
+                "addresses", WARN,
+                f"it has {family} only and {names_of(unlike)} {another} only: they do not see each other",
+                "give one of them an address of the other family too, in its [peers] address",
+            )  # fmt: skip
+        if silent:
+            others, are = names_of(silent), "is" if len(silent) == 1 else "are"
+            yield node, Finding(
+                "ports", BAD, f"it does not see {others}, which {are} up for others",
+                f"open udp port 5428 ([peers] port) between {name} and {others}",
             )  # fmt: skip

@@ -11,17 +11,25 @@ from typing import Final
 
 from gom.twistd import find_twistd, twistd_name
 from libgomd.endpoints import ROOT_STATE, state_directory
+from libgomd.installation import InstalledBy, installation
 from libgomd.model import Finding, FindingState
 
 GOOD, WARN, BAD = FindingState
 #: Seconds that `twistd gomd --check` may take: it asks criu and a name server.
 CHECK_TIMEOUT: Final = 40.0
-_START: Final = "systemctl start gomd (or: {} -n gomd); journalctl -u gomd says why it ended"
 
 
 def no_daemon(reason: str) -> Finding:
     """Return the finding that no daemon answers."""
-    return Finding("daemon", BAD, f"no daemon answers: {reason}", _START.format(twistd_name()))
+    return Finding("daemon", BAD, f"no daemon answers: {reason}", _start())
+
+
+def _start() -> str:
+    found = installation()
+    if found.kind is InstalledBy.PACKAGE or found.is_service:
+        return "systemctl start gomd; journalctl -u gomd says why it ended"
+    by_hand = f"{find_twistd() or twistd_name()} -n gomd"
+    return f"{by_hand}; or, as a service: {found.service('enable --now')}"
 
 
 def extras() -> Iterator[Finding]:
@@ -47,7 +55,7 @@ def _screens() -> Finding:
         return Finding("screens", GOOD, "textual is there: gom top and gom mon are live")
     return Finding(
         "screens", WARN, "textual is missing: gom top and gom mon work with --once only",
-        "pip install 'gomd[monitor]', or apt install python3-textual",
+        installation().libraries("monitor"),
     )  # fmt: skip
 
 
@@ -84,7 +92,7 @@ def configuration(config: str, limit: float = CHECK_TIMEOUT) -> Iterator[Finding
     if twistd is None:
         yield Finding(
             "installation", BAD, "twistd is not there, so gomd cannot be started",
-            "apt install gomd, or pip install gomd",
+            installation().whole,
         )  # fmt: skip
         return
     again = f"{os.path.basename(twistd)} gomd --check"
@@ -109,6 +117,11 @@ def configuration(config: str, limit: float = CHECK_TIMEOUT) -> Iterator[Finding
         elif line.startswith("processes can be moved"):
             yield Finding("criu", GOOD, line)
         elif line.startswith("processes cannot be moved"):
-            yield Finding("criu", WARN, line, "as root: apt install criu, or make criu")
+            yield Finding(
+                "criu",
+                WARN,
+                line,
+                f"as root: apt install criu, or for a newer one: {installation().newer_criu}",
+            )
         else:
             yield Finding("configuration", WARN, line, f"correct that, then: {again}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import shlex
 import socket
@@ -15,12 +14,14 @@ from gom import init_options
 from gom.init_file import NewNode, check_path, sets_nothing, text_of
 from gom.init_options import PEER_PORT, InitOptions
 from gom.key import KEY_BYTES
+from gom.own_addresses import address_towards, default_address
 from gom.twistd import twistd_name
 from libgomd.durable import create_exclusively, replace_durably
 from libgomd.errors import ConfigError, MalformedRequest
+from libgomd.installation import InstalledBy, installation
 from libgomd.keys import read_key_file
 from libgomd.node_names import name_from_host
-from libgomd.wire.addresses import is_ipv6, is_link_local, is_loopback, shown, unpack
+from libgomd.wire.addresses import is_ipv6, is_loopback, shown
 from libgomd.wire.text import printable
 
 T = TypeVar("T")
@@ -28,12 +29,8 @@ T = TypeVar("T")
 #: Where root's daemon has its configuration, and the older place that it also reads.
 ROOT_FILE: Final = "/etc/gomd/gomd.ini"
 OLD_ROOT_FILE: Final = "/etc/gomd.conf"
-#: Addresses reserved for documentation: the route to them is the default route, and nothing is sent there.
-_OUTSIDE: Final = (("192.0.2.1", 9), ("2001:db8::1", 9))
 #: What a node without IPv4 takes its number from.
 _MACHINE_ID_FILES: Final = ("/etc/machine-id", "/var/lib/dbus/machine-id")
-#: The kernel's list of IPv6 addresses, for a machine without a default route.
-_IPV6_FILE: Final = "/proc/net/if_inet6"
 #: Seeds that the line for the next node names, at most.
 _MAX_SEEDS_SHOWN: Final = 3
 
@@ -64,6 +61,7 @@ def _join(
 ) -> str:
     """Get the key from a node that invites, and configure this one. Blocks until somebody there says yes."""
     from gom.join import joining
+    from gom.join.agreed import still_needed
     from gom.join.protocol import digits_of
 
     asks = ask if options.asks else None
@@ -71,7 +69,7 @@ def _join(
     if os.path.lexists(key):
         raise ConfigError([f"{key} is there, and nothing is ever overwritten: move it away to join"])
     address = options.address or _answer(
-        asks, "Address at which the other nodes reach it", _address_towards(*place), init_options.address
+        asks, "Address at which the other nodes reach it", address_towards(*place), init_options.address
     )
     if options.node_id is None:
         _check_number(address)
@@ -83,18 +81,29 @@ def _join(
     seeds = tuple(dict.fromkeys(each for seed in told.seeds for each in init_options.seeds(seed)))
     node = NewNode(
         name, address, key, seeds, told.multicast, bool(options.page), options.node_id,
-        os.path.abspath(options.state_dir) if options.state_dir else "",
+        os.path.abspath(options.state_dir) if options.state_dir else "", told.agreed,
     )  # fmt: skip
     _write(config, key, told.secret, text_of(node))
     joined.finish()
     named = f" --config {shlex.quote(config)}" if options.config else ""
+    more = []
+    if told.unknown:
+        more.append(f"not set, as this gomd does not know it:  {', '.join(told.unknown)}; upgrade gomd here")
     return "\n".join(
         [
             f"wrote {config} and {key}: this node has the key of the cluster of {printable(joined.inviter)}",
+            *([f"set as on the other nodes:  {_set(told.agreed)}"] if told.agreed else []),
+            *more,
+            *still_needed(dict(told.agreed)),
             f"start gomd here:      {_start_line(config, named)}",
             f"see what is missing:  gom doctor{named}",
         ]
     )
+
+
+def _set(agreed: Sequence[tuple[str, str]]) -> str:
+    """Return the settings as a person names them: ``[peers] engine = serf``."""
+    return "; ".join("[{}] {} = {}".format(*name.split("."), value) for name, value in agreed)
 
 
 def _config_path(options: InitOptions) -> str:
@@ -221,60 +230,6 @@ def addresses_of(node: NewNode) -> list[str]:
     return [each.strip() for each in node.address.split(",")]
 
 
-def default_address() -> str:
-    """
-    Return the IPv4 address that this machine uses towards others, its IPv6 address without one; 127.0.0.1 if
-    it has neither.
-    """
-    for place in _OUTSIDE:
-        found = _source_towards(place)
-        if found and not is_link_local(found):
-            return found
-    return _any_ipv6() or "127.0.0.1"
-
-
-def _source_towards(place: tuple[str, int]) -> str:
-    """Return the address of this machine from which another one is reached, empty for none. Nothing is
-    sent."""
-    try:
-        for family, kind, protocol, _name, address in socket.getaddrinfo(*place, type=socket.SOCK_DGRAM):
-            with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
-                probe.connect(address)
-                own = probe.getsockname()
-                zone = f"%{socket.if_indextoname(own[3])}" if len(own) > 3 and own[3] else ""
-                return str(own[0]).partition("%")[0] + zone
-    except OSError:
-        pass  # a name that nobody knows
-    return ""
-
-
-def _any_ipv6() -> str:
-    """Return an IPv6 address of this machine by which others reach it, empty for none."""
-    found = []
-    with contextlib.suppress(OSError, ValueError), open(_IPV6_FILE, encoding="ascii") as file:
-        for line in file.read(65536).splitlines():
-            packed, *_numbers, interface = line.split()
-            address = unpack(bytes.fromhex(packed))
-            if not is_loopback(address):
-                found.append(f"{address}%{interface}" if is_link_local(address) else address)
-    return min(found, key=is_link_local, default="")
-
-
-def default_addresses(addresses: Sequence[str]) -> list[str]:
-    """Return addresses of gomd.ini with those of the default routes in the place of 0.0.0.0 and ``::``."""
-    found = []
-    for each in addresses:
-        if each in ("0.0.0.0", "", "::"):
-            each = _source_towards(_OUTSIDE[is_ipv6(each)]) or (_any_ipv6() if is_ipv6(each) else "")
-        found += [each] if each else []
-    return found or [default_address()]
-
-
-def _address_towards(host: str, port: int) -> str:
-    """Return the address of this machine from which a host is reached. Nothing is sent."""
-    return _source_towards((host, port)) or default_address()
-
-
 def _check_number(address: str) -> None:
     """Check that a node gets a number from its addresses. :raises ConfigError: none; it has to be given."""
     first = address.partition(",")[0]
@@ -337,14 +292,19 @@ def _report(config: str, node: NewNode, made_key: bool, is_named: bool) -> str:
             "others reach"
         )
     else:
-        lines.append("the next node: say `gom invite` here and `gom init --join` there, or run there:")
+        lines.append("the next node: once gomd runs here, say `gom invite` here, and there:")
+        lines.append(f"  gom init --join {addresses_of(node)[0]}{named}")
+        lines.append("or, with a copy of the key in place of a code, there:")
         lines.append(f"  {next_line(node, named)}")
     return "\n".join(lines)
 
 
 def _start_line(config: str, named: str) -> str:
     if config == ROOT_FILE:
-        return f"systemctl enable gomd && systemctl restart gomd    (without systemd: {twistd_name()} gomd)"
+        found, by_hand = installation(), f"    (without systemd: {twistd_name()} gomd)"
+        if found.kind is InstalledBy.PACKAGE or found.is_service:
+            return f"systemctl enable gomd && systemctl restart gomd{by_hand}"
+        return found.service("enable --now") + by_hand
     return f"{twistd_name()} -n gomd{named}"
 
 

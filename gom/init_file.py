@@ -21,7 +21,8 @@ class NewNode(NamedTuple):
     """
     A new node, as its gomd.ini describes it.
 
-    :ivar seeds: HOST:PORT of others to ask. :ivar key: the absolute path of the key file.
+    :ivar seeds: HOST:PORT of others to ask. :ivar key: the absolute path of the key file. :ivar agreed: what
+        all nodes of its cluster have alike, as ``section.name`` and value.
     """
 
     name: str
@@ -32,6 +33,7 @@ class NewNode(NamedTuple):
     page: bool = False
     node_id: int | None = None
     state_dir: str = ""
+    agreed: tuple[tuple[str, str], ...] = ()
 
 
 def check_path(path: str) -> str:
@@ -71,6 +73,7 @@ def text_of(node: NewNode) -> str:
     lines += [f"id = {node.node_id}"] if node.node_id else []
     if node.state_dir:
         lines += ["# Where the daemon keeps its socket, jobs and samples.", f"state_dir = {node.state_dir}"]
+    lines += _agreed(node, "node")
     lines += [
         "",
         "[peers]",
@@ -82,6 +85,7 @@ def text_of(node: NewNode) -> str:
         f"discovery = {'yes' if node.multicast else 'no'}",
     ]
     lines += [f"seeds = {', '.join(node.seeds)}"] if node.seeds else []
+    lines += _agreed(node, "peers")
     if node.page:
         lines += [
             "",
@@ -90,3 +94,13 @@ def text_of(node: NewNode) -> str:
             f"endpoint = {PAGE_ENDPOINT}",
         ]
     return "\n".join([*lines, ""])
+
+
+def _agreed(node: NewNode, section: str) -> list[str]:
+    """Return the lines of a section for what all nodes of the cluster have alike."""
+    found = [
+        f"{name.removeprefix(section + '.')} = {value}"
+        for name, value in node.agreed
+        if name.startswith(f"{section}.")
+    ]
+    return ["# As on the other nodes of this cluster.", *found] if found else []

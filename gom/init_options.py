@@ -19,12 +19,13 @@ usage: gom init [--name NAME] [--address ADDRESS] [--node-id N] [--key FILE]
 
   --name NAME        name of this node; by default that of the host
   --address ADDRESS  address for the other nodes to reach it at, IPv4, IPv6, or one of each with a comma; by
-                     default the IPv4 address of its default route, without one its IPv6 address
+                     default the IPv4 address of its default route and an IPv6 address of the same interface
   --node-id N        number of this node, 1 to 65535; by default the low 16 bits of its IPv4 address, without
                      one a number made of its machine id
   --key FILE         the cluster's key, a copy of another node's; without it a new key begins a new cluster
   --join HOST        join the cluster of that node, where `gom invite` shows a code that is good once; the
-                     key, and how the nodes find each other, come from there. The code is asked for
+                     key, how the nodes find each other, and what else they have alike (such as their
+                     engine) come from there. The code is asked for
   --seeds LIST       nodes to ask for the others, where multicast does not reach, IPv6 addresses in brackets;
                      none: ask nobody, which is for the first node
   --multicast        find the other nodes of this network by multicast (the default)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from gom import init_options
 from gom.init_options import INVITE_PORT
+from gom.join.agreed import checked
 from gom.join.inviting import MAX_WRONG, Invitation, Noticed, Proven, Wrong, give
 from gom.join.protocol import Introduction, digits_of, new_code, pake
 from gom.relay import ask_value
@@ -35,7 +36,7 @@ Shows a code; `gom init --join` on the new node asks for it. It is good once, fo
 says yes before the key is given; three wrong codes end the invitation, and are an event. Whoever has the key
 is root on every node of the cluster.
 
-Needs root, the package spake2 (pip install 'gomd[join]', or apt install python3-spake2), and the port open
+Needs root, the package spake2 (apt install python3-spake2, or pip install 'gomd[join]'), and the port open
 between the two nodes.
 
 Exit status: 0 a node has the key now, 1 nobody has got it, 2 wrong usage, 3 no daemon there.
@@ -182,15 +183,18 @@ def _introduction(told: dict[str, Any], options: InviteOptions) -> tuple[Introdu
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedReply("the daemon did not say what a new node must be told") from error
     if any(each in ("0.0.0.0", "", "::") for each in addresses):
-        from gom.init import default_addresses
+        from gom.own_addresses import default_addresses
 
         addresses = default_addresses(addresses)
     multicast = bool(told.get("multicast"))
-    own = [] if multicast and port == 5428 else [shown(each, port) for each in addresses]
+    agreed = checked(told.get("agreed"))
+    # The other engines need seeds; a multicast of other groups may be one that a new node does not reach.
+    is_usual = port == 5428 and engines == ["heartbeat"] and "peers.multicast" not in dict(agreed)
+    own = [] if multicast and is_usual else [shown(each, port) for each in addresses]
     known = dict.fromkeys(own + seeds)
     for seed in known:
         init_options.seeds(seed)  # as the new node checks it, to which the key has been given by then
-    return Introduction(read_key_file(key), tuple(known), multicast), (
+    return Introduction(read_key_file(key), tuple(known), multicast, agreed), (
         [each.strip() for each in options.address.split(",")] if options.address else addresses
     )
 

@@ -67,6 +67,10 @@ def usage_of(command: str) -> str:
         from gom.help_texts import MIGRATE_USAGE
 
         return MIGRATE_USAGE
+    if command == "report":
+        from gom.report import command as reporting
+
+        return reporting.REPORT_USAGE
     if command == "mount":
         from gom.mount import command as mounting
 

@@ -27,7 +27,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
+from gom.join.agreed import Agreed, checked, unknown
 from libgomd.errors import MalformedReply, NotAllowed, NotPossible, RequestError, error_for
+from libgomd.installation import installation
 from libgomd.wire.text import printable
 
 VERSION: Final = 1
@@ -42,12 +44,15 @@ class Introduction(NamedTuple):
     What a new node is given.
 
     :ivar secret: the 32 bytes of the cluster's key. :ivar seeds: HOST:PORT of nodes to ask.
-    :ivar multicast: whether the nodes find each other by multicast.
+    :ivar multicast: whether the nodes find each other by multicast. :ivar agreed: settings of all
+        nodes alike. :ivar unknown: names of others, which this version does not know.
     """
 
     secret: bytes
     seeds: tuple[str, ...]
     multicast: bool
+    agreed: Agreed = ()
+    unknown: tuple[str, ...] = ()
 
 
 class WrongCode(RequestError):
@@ -84,8 +89,8 @@ def pake(code: bytes, is_joiner: bool) -> Pake:
         from spake2 import SPAKE2_A, SPAKE2_B
     except ImportError:
         raise NotPossible(
-            "the package spake2 is missing: apt install python3-spake2, or pip install 'gomd[join]'; "
-            "or copy the key file by hand, docs/keys.md"
+            f"the package spake2 is missing: {installation().libraries('join')}; "
+            f"or copy the key file by hand, {installation().page('keys.md')}"
         ) from None
     made: Pake = (SPAKE2_A if is_joiner else SPAKE2_B)(code, idA=_JOINER, idB=_INVITER)
     return made
@@ -140,6 +145,7 @@ class Exchange:
                 "key": introduction.secret.hex(),
                 "seeds": introduction.seeds,
                 "multicast": introduction.multicast,
+                "agreed": dict(introduction.agreed),
             }
         )
         return ChaCha20Poly1305(_derived(self._key, b"introduction")).encrypt(bytes(12), text.encode(), None)
@@ -157,7 +163,10 @@ class Exchange:
             raise MalformedReply("what the other node gave cannot be opened") from error
         if len(secret) != 32 or not all(isinstance(seed, str) and len(seed) < 300 for seed in seeds):
             raise MalformedReply("what the other node gave is no key")
-        return Introduction(secret, seeds, told.get("multicast") is True)
+        agreed = told.get("agreed")
+        return Introduction(
+            secret, seeds, told.get("multicast") is True, checked(agreed), tuple(unknown(agreed))
+        )
 
 
 def _derived(key: bytes, label: bytes) -> bytes:

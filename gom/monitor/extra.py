@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from libgomd.errors import GomdError
+from libgomd.installation import installation
 
 
 class NoScreen(GomdError):
@@ -31,7 +32,7 @@ def check_screen(
         has_textual = importlib.util.find_spec("textual") is not None
     once = f"`gom {name} --once` prints one picture without"
     if not has_textual:
-        raise NoScreen(f"gom {name} needs textual: say `pip install 'gomd[monitor]'` ({once} it)")
+        raise NoScreen(f"gom {name} needs textual: {installation().libraries('monitor')} ({once} it)")
     if not all(stream.isatty() for stream in streams or (sys.stdin, sys.stdout)):
         raise NoScreen(f"gom {name} needs a terminal for input and output ({once} one)")
     if environment.get("TERM", "") in ("", "dumb"):

@@ -28,7 +28,7 @@ usage: gom top [--once] [-n SECONDS] [--sort KEY] [--user NAME] [--match TEXT] [
   --jobs       only processes of jobs
 
 Shows every process of the cluster; the key h lists the keys. The live screen needs textual:
-pip install 'gomd[monitor]'.
+apt install python3-textual, or pip install 'gomd[monitor]'.
 """
 #: Rows of each node in a picture, and of the live screen at first; fewer where that makes more than `ROWS`.
 FIRST_TOP: Final = 20

@@ -26,7 +26,7 @@ Makes the tree of the daemon files below DIR, with openMosix's names of /proc: h
 PID/goto, hpc/info/loads ... `umount DIR` (for others than root `fusermount3 -u DIR`) ends it. Every request
 has your rights. A daemon that is away or slow costs the timeout: programs get an error and do not hang.
 
-Needs libfuse and a library for it: pip install 'gomd[mount]', or apt install python3-fusepy.
+Needs libfuse and a library for it: apt install python3-fusepy, or pip install 'gomd[mount]'.
 
 Exit status: 0 mounted, or with -f unmounted; 1 it cannot be mounted, 2 wrong usage, 3 no daemon there.
 """

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gom.mount.tree_files import OpenFile, TreeFiles
 from libgomd.errors import NotPossible
+from libgomd.installation import installation
 
 #: Files that may be open at a time.
 _MAX_OPEN: Final = 1024
@@ -24,9 +25,7 @@ def library() -> Any:
         try:
             import fuse  # Debian's python3-fusepy
         except (ImportError, OSError):
-            raise NotPossible(
-                "a library for FUSE is missing: pip install 'gomd[mount]', or apt install python3-fusepy"
-            ) from None
+            raise NotPossible(f"a library for FUSE is missing: {installation().libraries('mount')}") from None
     except OSError as error:
         raise NotPossible(f"libfuse is missing: apt install fuse3 ({error})") from error
     return fuse

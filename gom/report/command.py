@@ -8,6 +8,7 @@ from typing import Final
 
 from libgomd.blocking import connect
 from libgomd.errors import MalformedRequest, NotPossible
+from libgomd.installation import installation
 from libgomd.wallclock import Wall
 from libgomd.wire.moments import parse_moment
 
@@ -19,7 +20,8 @@ usage: gom report [--since T] [--until T] [-o FILE]
   -o FILE    the HTML file to write, report.html unless said; only you may read it
 
   T as for `gom history`. The file has charts of every node, its downtimes and busiest processes, and the
-  events; it needs nothing else and can be printed. Drawing needs pygal: pip install gomd[report]
+  events; it needs nothing else and can be printed. Drawing needs pygal:
+  apt install python3-pygal, or pip install 'gomd[report]'
 """
 DEFAULT_SINCE: Final = 12 * 3600.0
 DEFAULT_FILE: Final = "report.html"
@@ -42,7 +44,9 @@ def report(endpoint: str, token: str, words: Sequence[str], wall: Wall) -> str:
     try:
         from gom.report.page import page
     except ImportError as error:
-        raise NotPossible(f"a report is drawn with {error.name}: pip install gomd[report]") from error
+        raise NotPossible(
+            f"a report is drawn with {error.name}: {installation().libraries('report')}"
+        ) from error
     from gom.report.facts import collect
 
     with connect(endpoint or None, token or None) as client:

@@ -13,6 +13,7 @@ from typing import Final
 
 from gomd.jobs.supervisor.cgroups import parse_mounts, parse_own
 from libgomd.errors import ConfigError
+from libgomd.installation import installation
 from libgomd.model import Finding, FindingState
 
 GOOD, WARN, BAD = FindingState
@@ -63,7 +64,7 @@ def _checked(subject: str, check: Callable[[], object], shows_paths: bool) -> It
     except ConfigError as error:
         for mistake in error.mistakes:
             text = mistake if shows_paths else "it cannot be used as it is; admins are told why"
-            yield Finding(subject, BAD, text, "correct that, then: systemctl restart gomd")
+            yield Finding(subject, BAD, text, f"correct that, then: {installation().restart}")
     else:
         yield Finding(subject, GOOD, "its owner and mode are right")
 
@@ -171,7 +172,7 @@ def memory_controller(proc: str) -> Finding:
         return Finding("cgroups", GOOD, "the memory controller is there (version 1)")
     return Finding(
         "cgroups", WARN, "the memory controller is not there: `gom run --mem-max` is refused",
-        "run gomd by its systemd unit (make install-unit), or boot with cgroup_enable=memory",
+        f"let systemd run gomd: {installation().service('restart')}; or boot with cgroup_enable=memory",
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from gomd.services.listening import Socket
 from gomd.sources.addresses import primary_address_ipv6
 from libgomd.endpoints import PUBLIC_SOCKET, ROOT_STATE, SOCKET_NAME, Endpoint, Unix
 from libgomd.errors import ConfigError, SourceUnavailable
+from libgomd.installation import installation
 from libgomd.model import Role
 from libgomd.wallclock import Wall, wall_clock
 from libgomd.wire.addresses import for_others, is_ipv6, is_unspecified
@@ -242,6 +243,9 @@ def check_manhole(config: Config) -> None:
         from gomd.protocols.manhole_keys import read_authorized_keys
     except ImportError as error:
         raise ConfigError(
-            [f"the manhole cannot be used without {error.name}: pip install gomd[manhole], or leave it off"]
+            [
+                f"the manhole cannot be used without {error.name}: {installation().libraries('manhole')}, "
+                "or leave it off"
+            ]
         ) from error
     read_authorized_keys(config.manhole.authorized_keys)

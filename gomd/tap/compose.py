@@ -23,6 +23,7 @@ from gomd.services.systemd import Watchdog, take_environment
 from gomd.sources.settings import written_number
 from gomd.tap.databases import check_database
 from gomd.tap.http import HttpWayIn
+from gomd.tap.introducing import introduction
 from gomd.tap.job_parts import JobParts
 from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
@@ -41,7 +42,6 @@ from libgomd.model import Event, EventKind, Finding
 from libgomd.tokens import read_tokens
 from libgomd.version import VERSION
 from libgomd.wallclock import Wall, wall_clock
-from libgomd.wire.addresses import shown
 
 _log = Logger()
 #: Seconds that gomd.ini and the files it names may take to be read again.
@@ -184,20 +184,6 @@ def examine_node(config: Config, shows_paths: bool) -> Sequence[Finding]:
         {"spool": config.jobs.spool, "state": config.node.state_dir},
         shows_paths=shows_paths,
     )
-
-
-def introduction(config: Config) -> Mapping[str, object]:
-    """Return what a node that joins must be told, and where the key is that it is given."""
-    peers = config.peers
-    return {
-        "key_file": peers.key_file[0] if peers.key_file else "",
-        "address": peers.address,
-        "addresses": list(peers.addresses),
-        "port": peers.port,
-        "multicast": peers.discovery,
-        "seeds": [shown(*seed) for seed in peers.seeds],
-        "engine": ",".join(peers.engine),
-    }
 
 
 def make_parts(

@@ -10,6 +10,7 @@ from twisted.application.service import Service
 from gomd.config import Config
 from gomd.interfaces import IHistory
 from libgomd.errors import ConfigError
+from libgomd.installation import installation
 from libgomd.wallclock import Wall
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _connector(config: Config) -> Connect:
         raise ConfigError(
             [
                 f"[history] kind: postgresql cannot be used without {error.name}: "
-                "pip install gomd[postgresql], or leave it out"
+                f"{installation().libraries('postgresql')}, or leave it out"
             ]
         ) from error
     from gomd.history.postgresql.conninfo import parse_conninfo

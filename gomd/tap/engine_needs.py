@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from gomd.config import Config
+from libgomd.installation import installation
 
 
 def engine_mistakes(config: Config) -> Iterator[str]:
@@ -14,14 +15,11 @@ def engine_mistakes(config: Config) -> Iterator[str]:
     peers = config.peers
     if "swim" in peers.engine and find_spec("kinship") is None:
         yield (
-            "[peers] engine: swim needs the package kinship, which Debian does not have: pip install "
-            "gomd[swim], or choose heartbeat or map"
+            "[peers] engine: swim needs the package kinship "
+            f"({installation().libraries('swim')}): or choose heartbeat, serf or map"
         )
     if "serf" in peers.engine and find_spec("msgpack") is None:
-        yield (
-            "[peers] engine: serf needs the package msgpack: apt install python3-msgpack, or pip install "
-            "gomd[serf]"
-        )
+        yield (f"[peers] engine: serf needs the package msgpack: {installation().libraries('serf')}")
     if "serf" in peers.engine and peers.serf_rpc is None and not os.access(peers.serf_program, os.X_OK):
         yield (
             f"[peers] engine: there is no program {peers.serf_program}: apt install serf, set [peers] "

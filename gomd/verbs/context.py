@@ -79,7 +79,8 @@ class Parts:
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
     :ivar introduction: gives what a new node must be told, for `invitation`: the path of the key file, the
-        address and port of this node, whether multicast finds the others, and the seeds.
+        address and port of this node, whether multicast finds the others, the seeds, and the settings that
+        all nodes have alike.
     :ivar fan_out: how many nodes one request asks itself; more are asked through others.
     :ivar intermediates: which nodes have been no good for that.
     :ivar trusted: gives the caller that a caller of another node is here, ``(request, role of the verb,

@@ -9,6 +9,7 @@ from gomd.verbs.engine_range import engine_finding
 from gomd.verbs.replies import Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
 from libgomd.errors import NodeError, TooMany
+from libgomd.installation import installation
 from libgomd.model import Finding, FindingState, Role
 from libgomd.version import VERSION
 
@@ -42,7 +43,7 @@ async def doctor(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
             Finding(
                 "disk", FindingState.BAD,
                 f"the daemon's files do not answer within {EXAMINATION_TIMEOUT:g} s",
-                "look at the disk of STATE and of [jobs] spool: docs/hanging.md",
+                "look at the disk of STATE and of [jobs] spool: " + installation().page("hanging.md"),
             )
         )  # fmt: skip
     bad = sum(each.state is not FindingState.GOOD for each in found)
@@ -52,9 +53,9 @@ async def doctor(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
 def _criu(why_not: str) -> Finding:
     if not why_not:
         return Finding("criu", FindingState.GOOD, "processes can be moved")
-    mend = "apt install criu, or make criu; then: twistd gomd --check"
+    mend = f"as root: apt install criu, or for a newer one: {installation().newer_criu}"
     if "root" in why_not:
-        mend = "run gomd as root: make install-unit"
+        mend = f"run gomd as root: {installation().service('restart')}"
     return Finding(
         "criu", FindingState.WARN, f"nothing can be moved from or to this node: {why_not}", mend
     )  # fmt: skip
@@ -86,11 +87,12 @@ def _own(parts: Parts) -> list[Finding]:
     for name, text, mend in _FAILURES:
         counter = counters.get(name)
         if counter is not None and isinstance(counter.value, (int, float)) and counter.value > 0:
+            mend = mend.format(hanging=installation().page("hanging.md"))
             found.append(Finding(name, warn, f"{counter.value:g} {text}", mend, counter.value))
     return found
 
 
-#: Counters that are 0 where all is well, what they count, and what to do.
+#: Counters that are 0 where all is well, what they count, and what to do; {hanging} is that page.
 _FAILURES: Final = (
     ("log_lost", "samples could not be written", "look at [log] path: its disk is full or cannot be written"),
     (
@@ -104,7 +106,7 @@ _FAILURES: Final = (
         "look at [history] database; `gom stats` says why",
     ),
     ("jobs_journal_failed", "changes of the job table could not be written", "look at the disk of STATE"),
-    ("processes_stuck", "processes have files in /proc that cannot be read", "gom ps; docs/hanging.md"),
+    ("processes_stuck", "processes have files in /proc that cannot be read", "gom ps; {hanging}"),
     ("network_looks_failed", "checks of the addresses failed", "journalctl -u gomd -p warning"),
     ("id_conflicts", "times another node had the id of this one", "give each node its own [node] id"),
     (

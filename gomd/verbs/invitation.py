@@ -10,11 +10,13 @@ from twisted.logger import Logger
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Reply, ValueReply
 from gomd.verbs.table import Verb
-from libgomd.errors import MalformedRequest, NotAllowed, NotPossible
-from libgomd.model import Event, EventKind, Role
+from libgomd.errors import GomdError, MalformedRequest, NotAllowed, NotPossible
+from libgomd.model import STANDARD_SPEED, Event, EventKind, Role
 from libgomd.node_names import is_node_name
+from libgomd.wire.tree import TreePath
 
 _log = Logger()
+_YARDSTICK: Final = TreePath.parse("/proc/hpc/admin/sspeed")
 #: What `gom invite` may tell: the line of the log, for `ended` the reason of the event too.
 _TOLD: Final = {
     "open": "an invitation is open: a node that knows its code may get the cluster's key",
@@ -23,7 +25,7 @@ _TOLD: Final = {
 }
 
 
-def invitation(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
+async def invitation(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
     """Answer with what a new node must be told, or publish an event about an invitation."""
     if session.caller.via != "unix":
         raise NotAllowed("`invitation` needs the unix socket, where the kernel tells who you are")
@@ -34,7 +36,9 @@ def invitation(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> R
             raise NotPossible(
                 "this node is on its own, with a key that it made for itself: `gom init` configures a cluster"
             )
-        return ValueReply(str(told["key_file"]), {**told, "name": own.name})
+        agreed = told.get("agreed")
+        alike = {**(agreed if isinstance(agreed, dict) else {}), **await _yardstick(parts, session)}
+        return ValueReply(str(told["key_file"]), {**told, "name": own.name, "agreed": alike})
     what, name, address = (*arguments, "", "")[:3]
     if what not in _TOLD:
         raise MalformedRequest(f"an invitation is {', '.join(_TOLD)}")
@@ -45,6 +49,16 @@ def invitation(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> R
     if what == "ended":
         parts.events.publish(Event(parts.wall(), EventKind.SUSPECT, own.id, own.name, reason, own.id))
     return ValueReply(reason)
+
+
+async def _yardstick(parts: Parts, session: ISession) -> dict[str, str]:
+    """Return the yardstick, by which loads are compared, as a setting; empty for the usual one."""
+    try:
+        text = await parts.tree.read_file(_YARDSTICK, session.caller)
+    except GomdError:
+        return {}  # a source without one, or one that does not answer
+    number = text.decode("ascii", "replace").strip()
+    return {"node.sspeed": number} if number != str(STANDARD_SPEED) else {}
 
 
 def _is_address(text: str) -> bool:

@@ -93,7 +93,7 @@ _VALUES: Final[Mapping[str, dict[str, Any]]] = {
     "invitation": _object({
         "key_file": ("string", "path"), "address": ("string", ""), "port": ("integer", "udp and tcp"),
         "multicast": ("boolean", ""), "seeds": ("array", "HOST:PORT"), "engine": ("string", ""),
-        "name": ("string", ""),
+        "agreed": ("object", "settings that all nodes have alike"), "name": ("string", ""),
     }),
     "load": {**_NUMBER, "x-unit": _UNITS["Node.load"]},
     "speed": {**_NUMBER, "x-unit": _UNITS["Node.speed"]},

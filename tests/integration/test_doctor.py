@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from gom.command import main
+from libgomd.installation import installation
 from libgomd.keys import new_key_file
 from tests.integration import hosts
 from tests.integration.clocks.conftest import faked_clock, faketime_is_missing, write_clock
@@ -153,7 +154,8 @@ def test_without_a_daemon_the_configuration_is_looked_at(
     assert "daemon: no daemon answers" in said
     assert "adress" in said
     assert "anonymous" in said
-    assert "systemctl start gomd" in said
+    by_hand = " -n gomd; or, as a service: "
+    assert ("systemctl start gomd" if installation().is_service else by_hand) in said
 
 
 def test_an_ordinary_user_is_not_told_where_files_are(tmp_path: Path) -> None:

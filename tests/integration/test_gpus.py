@@ -103,7 +103,8 @@ def test_without_the_driver_nothing_is_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("library", "environment", "text"), [
-    (LIBRARY, {"BROKEN": "1"}, "Driver/library version mismatch"), (None, {}, "pip install gomd.gpu."),
+    (LIBRARY, {"BROKEN": "1"}, "Driver/library version mismatch"),
+    (None, {}, "nvidia-ml-py is missing: .*pip install .*gpu"),
     ("import sys\nsys.exit(3)\n", {}, "the child has ended"),
     ("print('x')\n" + LIBRARY, {}, "answers nonsense"),
     ("print('x' * 3_000_000, end='')\n" + LIBRARY, {}, "answers too much"),

@@ -33,7 +33,7 @@ def alpha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     port = free_port()
     with Daemon(
         home / "alpha", "--node-id", "1", "--name", "alpha", "--key-file", str(home / "key"),
-        "--set", f"peers.port={port}",
+        "--set", f"peers.port={port}", "--set", "peers.heartbeat=0.5",
     ) as daemon:  # fmt: skip
         yield daemon
 
@@ -77,10 +77,20 @@ def join(
 
 
 def test_a_node_joins_by_code(alpha: Daemon, tmp_path: Path) -> None:
-    """It has the key and a gomd.ini then, mode 0600 and never overwritten, and becomes a member with them."""
+    """
+    It has the key and a gomd.ini then, mode 0600 and never overwritten, and becomes a member with them.
+
+    What all nodes have alike comes along: settings of alpha, and the yardstick that somebody has set since.
+    """
+    with alpha.connect_unix() as line:
+        assert line.ask("setyard 12000").code == 200
     inviting = Inviting(alpha)
     done = join(tmp_path / "beta", inviting.port, inviting.code)
     assert done.returncode == 0, done.stderr
+    assert (
+        "set as on the other nodes:  [node] sspeed = 12000; [peers] heartbeat = 0.5; [peers] port"
+        in done.stdout
+    )
     status, text = inviting.ended()
     assert status == 0
     assert "beta (127.0.0.1) has the key" in text
@@ -93,9 +103,14 @@ def test_a_node_joins_by_code(alpha: Daemon, tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "configured already" in again.stderr
     beta = tmp_path / "beta" / "gomd.ini"
-    beta.write_text(beta.read_text().replace("[peers]", f"[peers]\nport = {free_port()}"))
-    with Daemon(tmp_path / "gomd", "--config", str(beta), "--node-id", "2"), alpha.connect() as line:
+    beta.write_text(re.sub(r"(?m)^port = \d+$", f"port = {free_port()}", beta.read_text()))  # of one machine
+    with (
+        Daemon(tmp_path / "gomd", "--config", str(beta), "--node-id", "2") as joined,
+        alpha.connect() as line,
+    ):
         until(lambda: "beta" in " ".join(line.ask("nodes").block or ()))
+        with joined.connect() as other:
+            assert other.ask("get /proc/hpc/admin/sspeed").block == ["12000"]
     alpha.wait_for(r"the cluster's key was given to beta \(127\.0\.0\.1\)")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from libgomd.installation import installation
 from tests.integration.cluster_of import cluster_of, nodes_up
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.jobs import GOM, gom, until
@@ -143,7 +144,7 @@ def test_without_textual_the_extra_is_named_and_once_works(nodes: Sequence[Daemo
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "pip install 'gomd[monitor]'" in done.stderr
+    assert installation().libraries("monitor") in done.stderr
     assert "gom mon --once" in done.stderr
 
 

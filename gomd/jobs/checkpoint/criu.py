@@ -37,8 +37,8 @@ def find(program: str) -> str:
     """
     Return the program to start for ``program``, which is a path or a name.
 
-    The bare name ``criu`` means the one that `make criu` has unpacked, where the system's own did not work.
-    Blocks briefly.
+    The bare name ``criu`` means the one that contrib/get-criu has unpacked, where the system's own did not
+    work. Blocks briefly.
     """
     return UNPACKED if program == "criu" and os.access(UNPACKED, os.X_OK) else program
 

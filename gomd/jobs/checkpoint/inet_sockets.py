@@ -137,7 +137,7 @@ def cannot_carry(criu: str, kernel: str) -> str:
     if version(criu) >= _CRIU or (criu and version(kernel) < _KERNEL):
         return ""
     here, number = f"criu {criu}" if criu else "this criu", kernel.partition("-")[0]
-    return f"{here} cannot carry on kernel {number}: make criu gets a newer one"
+    return f"{here} cannot carry on kernel {number}: 4.2 and newer can (docs/migration.md)"
 
 
 def reasons_to_stay(own: Mapping[str, str], tables: Sockets, too_old: str = "") -> list[str]:

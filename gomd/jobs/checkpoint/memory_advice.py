@@ -35,6 +35,6 @@ def reasons_to_stay(pids: Iterable[int], criu: str, proc: str = "/proc") -> Iter
                 here = f"criu {criu}" if criu else "this criu"
                 yield (
                     f"it has memory that is wiped when it forks, which {here} would not do: "
-                    "make criu gets a newer one"
+                    "get a newer one (docs/migration.md)"
                 )
                 return

@@ -114,7 +114,7 @@ def reasons(needs: Requirements, offer: Capabilities, node: str) -> list[str]:
     elif needs.criu and offer.criu_version and version(offer.criu_version) < version(needs.criu):
         found.append(
             f"{node} has criu {offer.criu_version}, which cannot read images of the newer {needs.criu} here: "
-            f"get a newer one there (make criu)"
+            "get a newer one there (docs/migration.md)"
         )
     if needs.machine != offer.machine:
         found.append(f"{node} is {offer.machine}, it runs on {needs.machine}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from libgomd.errors import SourceUnavailable
+from libgomd.installation import installation
 from libgomd.model import Measure
 from libgomd.wire.text import printable
 
@@ -62,6 +63,11 @@ def parse_answer(line: bytes) -> GpuReading:
     """
     try:
         told = json.loads(line)
+        if "missing" in told:
+            name = printable(str(told["missing"]))[:50]
+            raise SourceUnavailable(
+                f"the GPUs cannot be read: {name} is missing: {installation().libraries('gpu')}"
+            )
         if "error" in told:
             raise SourceUnavailable(f"the GPUs cannot be read: {printable(str(told['error']))[:200]}")
         cards = tuple(

@@ -78,7 +78,7 @@ def main() -> None:
 
         nvml.nvmlInit()
     except ImportError:
-        answer: Any = {"error": "nvidia-ml-py is missing: pip install gomd[gpu]"}
+        answer: Any = {"missing": "nvidia-ml-py"}
         nvml = None
     except Exception as error:  # noqa: BLE001 - the driver and the library do not fit, or there is no card
         answer, nvml = {"error": str(error)[:200]}, None

@@ -198,4 +198,4 @@ def test_with_an_older_criu(three: list[Host]) -> None:
         assert why == ""
         return
     with server(three[0], "nobody") as job:
-        refused(job, f"it listens on port {PORT} of this node", "make criu gets a newer one")
+        refused(job, f"it listens on port {PORT} of this node", "4.2 and newer can")

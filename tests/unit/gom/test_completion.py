@@ -25,12 +25,14 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "nodes": [{"id": 1, "name": "alpha", "up": True}, {"id": 2, "name": "beta", "up": False}],
     "ps": [{"pid": 4711, "user": "ada", "command": "./simulate \x1b[2J"}],
     "jobs": [{"job": 9, "state": "running", "command": "make"}],
-    "ls": [{"name": "loadavg"}, {"name": "stat"}],
+    "ls /proc": [{"name": "loadavg"}, {"name": "stat"}, {"name": "hpc"}],
+    "ls /proc/stat": [{"name": "stat"}],
+    "ls /proc/hpc": [{"name": "nodes"}, {"name": "admin"}],
 }
 
 
 def ask(request: Request) -> Sequence[dict[str, Any]]:
-    return ROWS[request.verb]
+    return ROWS.get(" ".join((request.verb, *request.arguments)), [])
 
 
 def after(typed: str) -> list[str]:
@@ -71,6 +73,14 @@ def test_the_verbs_are_those_of_the_table() -> None:
         ("help migr", ["migrate"]),
         ("get ", ["/proc/"]),
         ("get /proc/l", ["/proc/loadavg"]),
+        ("get /pr", ["/proc/"]),
+        ("get /proc/s", ["/proc/stat"]),
+        ("get /etc", []),
+        ("get /proc/h", ["/proc/hpc/"]),
+        ("ps --sort=c", ["--sort=cpu"]),
+        ("top --sort r", ["rss"]),
+        ("do x -n al", ["alpha"]),
+        ("report --si", ["--since"]),
         ("token ", ["add", "list", "remove"]),
         ("completion f", ["fish"]),
         ("top --o", ["--once"]),
@@ -134,10 +144,16 @@ def test_the_scripts_are_good_for_their_shells(shell: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("gom mig", "migrate"), ("gom completion ", "bash zsh fish"), ("gom @a", "all"), ("gom --js", "--json")],
+    [
+        ("gom mig", "migrate"),
+        ("gom completion ", "bash zsh fish"),
+        ("gom @a", "@all"),
+        ("gom ps --sort=c", "cpu"),
+        ("gom --js", "--json"),
+    ],
 )
 def test_bash_completes(line: str, expected: str, tmp_path: Path) -> None:
-    """A real bash, as at a prompt; `@` begins a word for it."""
+    """A real bash, as at a prompt; `=` ends a word for it, and `@` stays with what follows."""
     gom = tmp_path / "gom"
     gom.write_text(
         f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(Path(__file__).parents[3])!r})\n"

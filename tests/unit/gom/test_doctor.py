@@ -110,7 +110,7 @@ def test_versions_that_differ() -> None:
     """Which node has which."""
     rows = [*healthy().doctor[:-2], told(3, "version", text="gomd 2"), told(3, "clock", value=1000.0)]
     [found] = [each for each in judge(healthy(doctor=rows)) if each.finding.state is not GOOD]
-    assert found.finding.text == "the nodes differ: gomd 1 on a, b; gomd 2 on c"
+    assert found.finding.text == "the nodes differ: gomd 1 on a,b; gomd 2 on c"
 
 
 def test_a_node_that_does_not_see_another_one() -> None:

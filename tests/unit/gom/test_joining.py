@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
+import configobj
 import pytest
 
+from gom.init_file import NewNode, text_of
 from gom.init_options import parse as parse_init
 from gom.invite import InviteOptions, _introduction, parse
+from gom.join.agreed import checked, is_there, still_needed, unknown
 from gom.join.protocol import (
     Exchange,
     Introduction,
@@ -20,6 +24,7 @@ from gom.join.protocol import (
     text_in,
 )
 from libgomd.errors import MalformedReply, MalformedRequest, NotAllowed
+from libgomd.keys import new_key_file
 
 GIVEN = Introduction(bytes(range(32)), ("10.0.0.1:5428",), True)
 
@@ -126,3 +131,84 @@ def test_seeds_that_a_new_node_would_refuse() -> None:
     told = {"engine": "swim", "address": "10.0.0.1", "port": 5428, "key_file": "/none", "seeds": ["a_b:5428"]}
     with pytest.raises(MalformedRequest, match="a_b:5428"):
         _introduction(told, InviteOptions())
+
+
+TOLD = {
+    "node.sspeed": "12000", "peers.engine": "heartbeat, serf", "peers.heartbeat": "0.5", "peers.port": "6000",
+    "peers.max_nodes": "9000", "peers.multicast": "239.192.0.7:5429, [ff15::7]:5429",
+}  # fmt: skip
+
+
+def test_what_all_nodes_have_alike_travels_with_the_key() -> None:
+    """And it is what the daemon reads from the gomd.ini that comes of it."""
+    joiner, inviter = met()
+    found = joiner.open(inviter.seal(GIVEN._replace(agreed=checked(TOLD))))
+    assert (dict(found.agreed), found.unknown) == (TOLD, ())
+    spec = configobj.ConfigObj(
+        text_of(NewNode("a", "127.0.0.1", "/k", ("b:1",), agreed=found.agreed)).splitlines(),
+        interpolation=False,
+        list_values=False,
+    )
+    assert {f"{section}.{name}" for section in spec for name in spec[section]} >= set(TOLD)
+    assert all(spec[name.split(".")[0]][name.split(".")[1]] == value for name, value in TOLD.items())
+
+
+def test_nothing_else_gets_into_gomd_ini() -> None:
+    """Neither another setting, nor lines or comments in a value; names that are unknown here are told."""
+    bad = {
+        "commands.x": "reboot", "jobs.criu": "/tmp/x", "peers.key_file": "/tmp/k",
+        "peers.port": "1\n[commands]",
+        "peers.engine": "map", "peers.heartbeat": "1 # x", "peers.max_nodes": 7, "node.sspeed": "",
+        "\x1b[2J": "1",
+    }  # fmt: skip
+    wrong: tuple[object, ...] = (bad, None, [], "peers.port", {"peers.serf_rpc": "a b"})
+    for told in wrong:
+        assert checked(told) == ()
+    assert set(unknown(bad)) == {name for name in bad if name.isprintable()}
+    joiner, inviter = met()
+    older = inviter.seal(GIVEN)
+    assert joiner.open(older).agreed == ()
+
+
+def test_the_engine_says_what_is_still_needed() -> None:
+    """With the command of this installation; an agent of the cluster's own is its administrator's."""
+
+    def needed(**agreed: str) -> list[str]:
+        return list(
+            still_needed({f"peers.{name}": value for name, value in agreed.items()}, lambda _name: False)
+        )
+
+    assert needed() == needed(heartbeat="2") == []
+    [swim] = needed(engine="swim")
+    assert "kinship" in swim
+    [msgpack, program] = needed(engine="heartbeat, serf")
+    assert "msgpack" in msgpack
+    assert "apt install serf" in program
+    [_msgpack, agent] = needed(engine="serf", serf_rpc="127.0.0.1:7373")
+    assert "127.0.0.1:7373" in agent
+    assert list(still_needed({"peers.engine": "serf, swim"}, lambda _name: True)) == []
+    assert is_there("json")
+    assert is_there("/bin/sh")
+    assert not is_there("no_such_package")
+    assert not is_there("/no/such/program")
+
+
+@pytest.mark.parametrize(
+    ("engine", "agreed", "seeds"),
+    [
+        ("heartbeat", {}, ()),  # multicast finds the others
+        ("serf", {"peers.engine": "serf"}, ("10.0.0.1:5428",)),  # an engine that needs a seed
+        ("heartbeat", {"peers.multicast": "239.192.0.7:5429"}, ("10.0.0.1:5428",)),
+    ],
+)
+def test_a_new_node_is_told_a_seed_where_it_needs_one(
+    tmp_path: Path, engine: str, agreed: dict[str, str], seeds: tuple[str, ...]
+) -> None:
+    """The node that invites is one."""
+    new_key_file(str(tmp_path / "key"))
+    told = {
+        "engine": engine, "address": "10.0.0.1", "port": 5428, "key_file": str(tmp_path / "key"), "seeds": [],
+        "multicast": True, "agreed": agreed,
+    }  # fmt: skip
+    introduction, _addresses = _introduction(told, InviteOptions())
+    assert (introduction.seeds, dict(introduction.agreed)) == (seeds, agreed)

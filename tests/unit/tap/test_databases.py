@@ -14,6 +14,7 @@ from gomd.tap.checking import mistakes_in_files
 from gomd.tap.compose import examine_node
 from gomd.tap.databases import check_database
 from libgomd.errors import ConfigError
+from libgomd.installation import installation
 
 
 def config_of(directory: Path, *more: str) -> Config:
@@ -82,7 +83,7 @@ def test_without_psycopg() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
-    assert "pip install gomd[postgresql]" in done.stderr
+    assert installation().libraries("postgresql") in done.stderr
 
 
 def test_nothing_is_checked_where_nothing_is_collected(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Folds findings that differ by their node and by numbers alone, so that people can read many of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from gom.doctor_cluster import OfNode, names_of
+from libgomd.model import Finding
+
+#: A number that stands alone: no part of an address, a version, a name or a mode.
+_NUMBER: Final = re.compile(r"(?<![\w.:/-])(?:0|[1-9]\d*)(?:\.\d+)?(?![\w.:/-]*\w)")
+#: What stands for the name and the address of each node of a group in what mends it.
+NAME, ADDRESS = "NODE", "ADDRESS"
+
+
+class Group(NamedTuple):
+    """
+    Findings to print as one.
+
+    :ivar where: the nodes, empty for the whole cluster or this machine. :ivar finding: what is printed.
+    """
+
+    where: str
+    finding: Finding
+
+
+def folded(found: Sequence[OfNode]) -> Iterator[Group]:
+    """Yield the groups, each where its first finding was."""
+    groups: dict[tuple[object, ...], list[OfNode]] = {}
+    for each in found:
+        finding = each.finding
+        text, mend = (_general(part, each) for part in (finding.text, finding.mend))
+        key = (
+            each.node is None,
+            finding.state,
+            finding.check,
+            _NUMBER.sub("0", text),
+            _NUMBER.sub("0", mend),
+        )
+        groups.setdefault(key, []).append(each)
+    for same in groups.values():
+        nodes = tuple(dict.fromkeys(each.node for each in same if each.node is not None))
+        if len(nodes) < 2:
+            for each in same:
+                where = "" if each.node is None else f"node {each.node} {each.name}".rstrip()
+                yield Group(where, each.finding)
+            continue
+        first = same[0].finding
+        text = _ranged([_general(each.finding.text, each) for each in same])
+        mend = _ranged([_general(each.finding.mend, each) for each in same])
+        names = names_of([each.name or str(each.node) for each in same])
+        yield Group(f"{len(nodes)} nodes {names}", replace(first, text=text, mend=mend))
+
+
+def _general(text: str, of: OfNode) -> str:
+    """Return a text with words in the place of its node's own name and address."""
+    for own, word in ((of.address, ADDRESS), (of.name, NAME)):
+        if own and own in text:
+            text = re.sub(rf"(?<![\w.:-]){re.escape(own)}(?![\w-]|[.:]\w)", word, text)
+    return text
+
+
+def _ranged(texts: Sequence[str]) -> str:
+    """Return one text for texts that differ by their numbers alone: with ``3 to 7`` where these differ."""
+    if len(set(texts)) == 1:
+        return texts[0]
+    numbers = [_NUMBER.findall(text) for text in texts]
+    columns = iter([
+        column[0] if len(set(column)) == 1 else f"{min(column, key=float)} to {max(column, key=float)}"
+        for column in zip(*numbers, strict=True)
+    ])  # fmt: skip
+    return _NUMBER.sub(lambda _match: next(columns), texts[0])
