@@ -19,6 +19,9 @@ from libgomd.keys import new_key_file
 
 #: Seconds for anything that has to happen.
 STEP_TIMEOUT: Final = 60.0
+#: Seconds until all know of several that die at once. An agent of serf that gets no processor for a while
+#: blames itself (Lifeguard), and then takes up to eight times as long to call others dead.
+DEATHS_TIMEOUT: Final = 120.0
 COUNT: Final = 8
 JOIN, LEAVE, DOWN = "join", "leave", "down"
 
@@ -205,18 +208,21 @@ class Cluster:
         for agent in self._agents:
             agent.end()
 
-    def _all_say(self, kind: str, about: Agent, since: float) -> float:
-        """Return when the last of the others reported it."""
+    def _all_say(self, kind: str, about: Agent, since: float, limit: float = STEP_TIMEOUT) -> float:
+        """
+        Return when the last of the others reported it. :raises RuntimeError: not all have within ``limit``.
+        """
+        others = [each for each in self._agents if each is not about]
 
-        def moments() -> list[float]:
-            said = [each.said(kind, about.number, since) for each in self._agents if each is not about]
-            return [when for when in said if when is not None]
+        def missing() -> list[int]:
+            return [each.number for each in others if each.said(kind, about.number, since) is None]
 
         with self._news:
-            done = self._news.wait_for(lambda: len(moments()) == len(self._agents) - 1, STEP_TIMEOUT)
-            if not done:
-                raise RuntimeError(f"{kind} of {about.number} was not seen by all: {moments()}")
-            return max(moments())
+            if not self._news.wait_for(lambda: not missing(), limit):
+                raise RuntimeError(
+                    f"{kind} of {about.number}: {missing()} of {len(others)} did not see it in {limit:g} s"
+                )
+            return max(each.said(kind, about.number, since) or 0.0 for each in others)
 
     @property
     def pids(self) -> list[int]:
@@ -229,7 +235,7 @@ class Cluster:
         since = time.monotonic()
         for victim in victims:
             victim.kill()
-        moments = [self._all_say(DOWN, victim, since) - since for victim in victims]
+        moments = [self._all_say(DOWN, victim, since, DEATHS_TIMEOUT) - since for victim in victims]
         own = [self._agents[0].said(DOWN, victim.number, since) or since for victim in victims]
         return max(own) - since, max(moments)
 

@@ -133,6 +133,12 @@ class Seeds:
         self._report()
         self._tick()
 
+    def look_again(self) -> None:
+        """Look all names up now: this node has another address, and so the other nodes may have."""
+        self._due.clear()
+        if self._loop.running:
+            self._tick()
+
     def _names(self) -> set[str]:
         return {host for host, _port in self._seeds if is_name(host)}
 

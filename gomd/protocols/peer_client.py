@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Sequen
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
-from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
@@ -21,6 +20,7 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.protocols.followed_block import take_block
 from gomd.protocols.fresh_streams import FreshStreams
 from gomd.protocols.idle_streams import IdleStreams
+from gomd.protocols.open_streams import OpenStreams
 from gomd.protocols.peer_server import behalf
 from gomd.verbs.branches import DO, RELAY
 from gomd.verbs.quotas import ReleasingRows
@@ -91,6 +91,7 @@ class PeerClient:
     :param contact: returns how a node is reached, None if that is not known.
     :param tls: makes the TLS of a stream. :param own_addresses: those to connect from, one of a family at
         most.
+    :ivar streams: those that are open.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class PeerClient:
         self.tls = tls
         self._own_addresses = {is_ipv6(each): each for each in own_addresses}
         self._handshake_limits: dict[int, DeferredSemaphore] = {}
-        self._open: WeakSet[LineConnection] = WeakSet()
+        self.streams = OpenStreams()
         self._idle = IdleStreams(clock)
         self._fresh = FreshStreams(clock)
         self._asked = 0
@@ -302,7 +303,7 @@ class PeerClient:
         except BaseException:
             connection.abort()
             raise
-        self._open.add(connection)
+        self.streams.add(connection)
         return connection
 
     async def _reach(self, node: Node, contact: Contact) -> LineConnection:
@@ -325,12 +326,6 @@ class PeerClient:
                 return connection
         raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {why}")
 
-    def drop(self, believed: Callable[[Any], bool]) -> None:
-        """Abort the streams to peers whose certificates are not accepted any more."""
-        for connection in tuple(self._open):
-            if connection.error is None and not believed(connection.transport):
-                connection.abort()
-
     def _check_peer(self, connection: LineConnection, node: Node) -> None:
         """Check that the peer is ``node``. :raises PeerUnreachable: it is another one."""
         try:
@@ -351,6 +346,7 @@ class PeerClient:
         yield Counter("streams_asked", self._asked, "requests forwarded to other nodes")
         yield Counter("streams_failed", self._failed, "of them, nodes that could not be reached")
         yield Counter("streams_again", self._again, "handshakes that the other end broke off, tried again")
+        yield from self.streams.counters()
 
 
 class _Streams(Factory):

@@ -21,13 +21,11 @@ from gomd.verbs.context import ISession
 from libgomd.model import Caller, Role
 from libgomd.tcp import tcp_socket
 
-#: How the kernel probes silent callers over tcp: after 30 s, then three times, every 10 s.
-_PROBES: Final = (
-    (SOL_SOCKET, SO_KEEPALIVE, 1),
-    (IPPROTO_TCP, TCP_KEEPIDLE, 30),
-    (IPPROTO_TCP, TCP_KEEPINTVL, 10),
-    (IPPROTO_TCP, TCP_KEEPCNT, 3),
-)
+#: How the kernel probes silent callers over tcp: seconds until the first probe, and between two of them, and
+#: their number.
+_PROBE_AFTER: Final = 30
+_PROBE_INTERVAL: Final = 10
+_PROBES: Final = 3
 
 
 @implementer(ISession)
@@ -57,12 +55,16 @@ def local_caller(uid: int, user: str, own_uid: int) -> Caller:
     return Caller(role, user, uid, "unix")
 
 
-def keep_probing(transport: Any) -> None:
+def keep_probing(transport: Any, after: int = _PROBE_AFTER, interval: int = _PROBE_INTERVAL) -> None:
     """
     Let the kernel check over tcp that a silent caller still exists.
 
     Without this, a machine that has gone cannot be told from a caller that only listens.
+
+    :param after: seconds of silence until the first probe. :param interval: seconds between two.
     """
     if (connection := tcp_socket(transport)) is not None:
-        for level, option, value in _PROBES:
-            connection.setsockopt(level, option, value)
+        connection.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        connection.setsockopt(IPPROTO_TCP, TCP_KEEPIDLE, after)
+        connection.setsockopt(IPPROTO_TCP, TCP_KEEPINTVL, interval)
+        connection.setsockopt(IPPROTO_TCP, TCP_KEEPCNT, _PROBES)

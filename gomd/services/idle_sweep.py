@@ -1,7 +1,8 @@
-"""Closes idle connections of one factory, and all of its connections when the daemon stops."""
+"""Closes idle connections of one factory and dead ones, and all of the factory's when the daemon stops."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from twisted.application.service import Service
@@ -17,12 +18,19 @@ SWEEP_PERIOD = 5.0
 
 
 class IdleSweep(Service):
-    """Sweeps the connections of ``factory``."""
+    """
+    Sweeps the connections of ``factory``.
+
+    :param end_dead: ends connections that this node has opened and whose other end is gone.
+    """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, factory: TelnetFactory, clock: IReactorTime) -> None:
+    def __init__(
+        self, factory: TelnetFactory, clock: IReactorTime, end_dead: Callable[[], None] = lambda: None
+    ) -> None:
         self._factory = factory
+        self._end_dead = end_dead
         self._loop = LoopingCall(self.sweep)
         self._loop.clock = clock
 
@@ -42,5 +50,6 @@ class IdleSweep(Service):
         """Close the idle connections. Never raises: an escaping error would end the loop."""
         try:
             self._factory.end_idle()
+            self._end_dead()
         except Exception:  # noqa: BLE001 - a bug: log it, and stay up
             self._log.failure("closing idle connections failed")

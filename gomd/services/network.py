@@ -85,6 +85,7 @@ class NetworkWatch(Service):
     :param join: joins the multicast group on an interface, given an address and the interface's number.
     :param moved: called with all addresses of this node when one has changed.
     :param say: reports to people, by log and event: the kind of the event, and the sentence.
+    :param addresses_are: called with all addresses of this machine after each check.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -99,6 +100,7 @@ class NetworkWatch(Service):
         join: Callable[[str, int], None],
         moved: Callable[[tuple[str, ...]], None],
         say: Callable[[EventKind, str], None],
+        addresses_are: Callable[[Iterable[str]], None] = lambda _addresses: None,
     ) -> None:
         self._reactor = reactor
         self._threads = threads
@@ -108,6 +110,7 @@ class NetworkWatch(Service):
         self._join = join
         self._moved = moved
         self._say = say
+        self._addresses_are = addresses_are
         self._monitor: _Monitor | None = None
         self._loop = LoopingCall(self._check)
         self._loop.clock = reactor
@@ -200,6 +203,7 @@ class NetworkWatch(Service):
                 self._say(kind, outcome.reason)
             if own in self._to_join and own.reachability is Reachability.HERE:
                 self._join_again(own)
+        self._addresses_are(each.address for each in found)
 
     def _join_again(self, own: OwnAddress) -> None:
         try:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gomd.sources.addresses import InterfaceAddress
-from libgomd.wire.addresses import is_ipv6, is_loopback, is_unspecified
+from libgomd.wire.addresses import is_ipv6, is_link_local, is_loopback, is_unspecified, without_zone
 
 
 class Reachability(enum.Enum):
@@ -112,15 +112,17 @@ class OwnAddress:
         if self.reachability is Reachability.DOWN:
             assert place is not None
             return f"{place.name}, which has its address {self.address}, is down: no other node can reach it"
-        others = [
-            f"{each.address.partition('%')[0]} on {each.name}"
-            for each in interfaces
+        usable = [
+            each for each in interfaces
             if is_ipv6(each.address) == is_ipv6(self.address) and not is_loopback(each.address)
-        ]
+        ]  # fmt: skip
+        usable.sort(key=lambda each: is_link_local(each.address))  # those that could take its place first
+        others = [f"{without_zone(each.address)} on {each.name}" for each in usable]
         has = f" (there is {', '.join(others[:4])})" if others else ""
         return (
             f"its address {self.address} is on no interface any more{has}: no other node can reach it; "
-            "give the address back, or set [peers] address to another one and restart gomd"
+            "give the address back, or set [peers] address to another one, or to "
+            f"{'::' if is_ipv6(self.address) else '0.0.0.0'} to have it followed, and restart gomd"
         )
 
 

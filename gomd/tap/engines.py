@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from gomd.cluster.membership import HeartbeatEngine, MapAdmission, Settings
 from gomd.cluster.membership.admission import IAdmission
+from gomd.cluster.one_address import bind_address
 from gomd.cluster.seeds import numeric_seeds
 from gomd.config import Config
 from gomd.config.settings import PeersSettings
@@ -52,10 +53,14 @@ class NoEngine:
         """It has no traffic of its own."""
 
 
-def usable_seeds(config: Config, seeds: Iterable[Address]) -> tuple[Address, ...]:
-    """Return those of ``seeds``, addresses, that this node can send to. Swim has only the first address."""
+def usable_seeds(config: Config, own_address: str, seeds: Iterable[Address]) -> tuple[Address, ...]:
+    """
+    Return those of ``seeds``, addresses, that this node can send to.
+
+    :param own_address: the one of this node that swim uses, which has only one.
+    """
     peers = config.peers
-    own = peers.addresses[:1] if peers.engine == ("swim",) else peers.addresses
+    own = (own_address,) if peers.engine == ("swim",) else peers.addresses
     families = set(map(is_ipv6, own))
     return tuple(each for each in seeds if is_ipv6(each[0]) in families)
 
@@ -96,13 +101,14 @@ def _swim(setup: EngineSetup) -> Any:
     peers, own, reactor = setup.config.peers, setup.collector.own, setup.reactor
     make = SwimSetup(
         own.id, own.name, peers.address, setup.port, setup.port, peers.heartbeat, peers.max_nodes,
-        reactor.callFromThread,
+        reactor.callFromThread, lambda: setup.collector.own.address,
     )  # fmt: skip
     threads = Threads(reactor, reactor, "swim", size=2)
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
     runner = SwimRunner(
-        make, derived("swim", setup.keys), usable_seeds(setup.config, numeric_seeds(peers.seeds)), threads,
-        reactor,
+        make, derived("swim", setup.keys),
+        usable_seeds(setup.config, own.address, numeric_seeds(peers.seeds)), threads, reactor,
+        lambda: setup.collector.own.address,
     )  # fmt: skip
     summaries = Summaries(setup.protocol.asker.ask)
     return Swim(setup.collector.own_node, runner, summaries, reactor, setup.events, setup.wall, peers.forget)
@@ -138,17 +144,19 @@ def make_engine(setup: EngineSetup) -> tuple[Any, UseKeys]:
     return made, use_keys
 
 
-def check_ports_of_engines(peers: PeersSettings, port: int) -> None:
+def check_ports_of_engines(peers: PeersSettings, port: int, own: str) -> None:
     """
     Check that the ports that engines open for themselves are free, for the peer port ``port``.
 
+    :param own: the address that others are told of this node.
     :raises ConfigError: they are not; one sentence says why.
     """
+    address = bind_address(peers.address, own)
     if "swim" in peers.engine:
         from gomd.cluster.swim import check_ports
 
-        check_ports(peers.address, port)
+        check_ports(address, port)
     if "serf" in peers.engine and peers.serf_rpc is None:
         from gomd.cluster.serf import check_serf_ports
 
-        check_serf_ports(peers.address, port)
+        check_serf_ports(address, port)

@@ -132,7 +132,9 @@ class Network:
         handshakes = Handshakes(server, self._tls, self._reactor)
         self._inbound = (handshakes, server)
         peering = Peering(self._reactor, self._ports, self.protocol, handshakes, self._engine)
-        return peering, *self._own_network.services(peering, threads), IdleSweep(server, self._reactor)
+        streams = self.peers.streams
+        sweep = IdleSweep(server, self._reactor, streams.end_dead)
+        return peering, *self._own_network.services(peering, threads, streams.addresses_are), sweep
 
     def counting(self) -> tuple[Counting, ...]:
         """Return the parts that count something; call it after `services`."""
@@ -174,7 +176,7 @@ class Network:
         self.protocol.use_keys(key_ring(keys))
         self._tls.use(partial(node_credentials_of, keys, self._own))
         if removed:
-            self.peers.drop(self._tls.still_believes)
+            self.peers.streams.drop(self._tls.still_believes)
         if removed and self._inbound is not None:
             handshakes, server = self._inbound
             handshakes.break_off()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.application.service import Service
@@ -75,7 +76,7 @@ class OwnNetwork:
         self._names = Threads(reactor, reactor, "names", size=MAX_CONCURRENT_LOOKUPS)
         self._seeds = Seeds(
             config.peers.seeds, self._names, reactor,
-            lambda found: engine.set_seeds(usable_seeds(config, found)),
+            lambda found: engine.set_seeds(usable_seeds(config, collector.own.address, found)),
         )  # fmt: skip
 
     @property
@@ -83,13 +84,25 @@ class OwnNetwork:
         """Why the other nodes cannot reach this one, a clause; empty when they can."""
         return trouble_of(self._addresses)
 
-    def services(self, peering: Peering, threads: IThreads) -> tuple[Service, ...]:
-        """Return the services: the watch over the address, and the look-up of the seeds."""
+    def services(
+        self, peering: Peering, threads: IThreads, addresses_are: Callable[[Iterable[str]], None]
+    ) -> tuple[Service, ...]:
+        """
+        Return the services: the watch over the address, and the look-up of the seeds.
+
+        :param addresses_are: called with all addresses of this machine when they may have changed.
+        """
         self._watch = NetworkWatch(
             self._reactor, threads, self._addresses, lambda: (read_interfaces(), default_addresses()),
-            open_monitor, peering.join_again, self._collector.set_addresses, self._own_events.say,
+            open_monitor, peering.join_again, self._moved, self._own_events.say,
+            addresses_are,
         )  # fmt: skip
         return self._watch, SeedLookup(self._seeds, self._names)
+
+    def _moved(self, addresses: tuple[str, ...]) -> None:
+        """Note this node's new addresses. The seeds may have new ones, too: a prefix changes for all."""
+        self._collector.set_addresses(addresses)
+        self._seeds.look_again()
 
     def counting(self) -> tuple[Counting, ...]:
         """Return the parts that count something; call it after `services`."""

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from gomd.config import Config
 from gomd.services.own_key import own_secret
 from gomd.services.peer_sockets import PeerSockets
-from gomd.tap.choices import meant_addresses
+from gomd.tap.choices import meant_addresses, own_addresses
 from gomd.tap.engines import check_ports_of_engines
 from libgomd.derivation import ClusterKey, read_keys
 from libgomd.errors import ConfigError
@@ -48,7 +48,7 @@ def peer_sockets(config: Config) -> PeerSockets | None:
         groups = peers.groups if peers.discovery else ()
         sockets = PeerSockets(peers.addresses, peers.port, groups, meant_addresses(config))
         try:
-            check_ports_of_engines(peers, sockets.port)
+            check_ports_of_engines(peers, sockets.port, own_addresses(config)[0])
         except ConfigError:
             sockets.close()
             raise

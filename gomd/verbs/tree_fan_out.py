@@ -7,7 +7,9 @@ branch, and sends each answer as soon as it has it. A relay that cannot be reach
 `SILENCE_TIMEOUT`, that takes longer than it may, or that sends what it was not asked for, is given up: what
 it has answered is kept, and the rest of its branch is asked through another node, then directly. A node of
 which a relay has no answer is asked directly at once, because the relay may see another part of the cluster
-than this node. Each node's answer is handed on once: a node is either in a branch or asked directly.
+than this node. All of these tries together take no longer than a node that is asked directly may take: a node
+that hangs is reported then, wherever it is in the tree. Each node's answer is handed on once: a node is
+either in a branch or asked directly.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ BRANCH_TIMEOUT: Final = 20.0
 LAST_ROW_TIMEOUT: Final = 2.0
 #: Seconds that a relay keeps for itself of those that it was given.
 RESERVE: Final = 2.0
+#: Seconds that must be left for another relay of a branch, and that a node has at least when it is asked
+#: directly after its relay.
+MIN_BRANCH: Final = 10.0
+MIN_DIRECT: Final = 5.0
 #: Nodes that are tried as the relay of one branch before its nodes are asked directly.
 MAX_RELAYS: Final = 2
 #: Characters of one node's answer that are kept.
@@ -150,13 +156,16 @@ class TreeFanOut:
 
     # -- one node
 
-    async def _direct(self, node: Node) -> None:
+    async def _direct(self, node: Node, deadline: float | None = None) -> None:
+        """Ask a node in its turn. :param deadline: when it must have answered, if a relay was asked first."""
         async with HeldPlace(self._places), HeldPlace(self._ways.gates[0]):
-            await self._ask(node)
+            await self._ask(node, deadline)
 
-    async def _ask(self, node: Node) -> None:
+    async def _ask(self, node: Node, deadline: float | None = None) -> None:
         ways, limit, counted = self._ways, self._direct_limit, _Counted(self)
         late = TimedOut(f"node {node.id} {node.name} did not answer within {limit:g} s")
+        if deadline is not None:
+            limit = min(limit, max(MIN_DIRECT, deadline - ways.clock.seconds()))
         work: Deferred[list[str]] = Deferred.fromCoroutine(collected(node, ways.ask, self._json, counted.add))
         try:
             lines = await within(ways.clock, limit, work, late)
@@ -171,30 +180,39 @@ class TreeFanOut:
 
     async def _branch(self, left: dict[int, Node]) -> None:
         """Ask the nodes of a branch through one of them, through another one if that fails, then directly."""
+        deadline: float | None = None  # runs from when the first relay is asked
         for _ in range(MAX_RELAYS):
             ways, now = self._ways, self._ways.clock.seconds()
+            if deadline is not None and deadline - now < MIN_BRANCH:
+                break
             relay = ways.intermediates.choose(left.values(), ways.own, now) if len(left) > 1 else None
             if relay is None:
                 break
             async with HeldPlace(self._places), HeldPlace(self._ways.gates[self._depth]):
-                await self._through(relay, left)
+                now = ways.clock.seconds()
+                deadline = now + self._direct_limit if deadline is None else deadline
+                limit = min(self._branch_limit, max(MIN_DIRECT, deadline - now - RESERVE))
+                await self._through(relay, left, limit, deadline)
             if not left:
                 return
             if relay.id in left:
-                self._begin(self._direct(left.pop(relay.id)))
+                self._begin(self._direct(left.pop(relay.id), deadline))
         for node in left.values():
-            self._begin(self._direct(node))
+            self._begin(self._direct(node, deadline))
 
-    async def _through(self, relay: Node, left: dict[int, Node]) -> None:
-        """Ask ``relay`` for the nodes that are ``left``, and take out what is done with. Never fails."""
+    async def _through(self, relay: Node, left: dict[int, Node], limit: float, deadline: float) -> None:
+        """
+        Ask ``relay`` for the nodes that are ``left``, and take out what is done with. Never fails.
+
+        :param limit: seconds for the relay. :param deadline: when nodes that it refuses must have answered.
+        """
         ways = self._ways
-        limit = self._branch_limit
         asked = BranchRequest(
             self._depth - 1, limit, tuple(sorted(left.keys() - {relay.id})), self._request
         ).as_request()
         late = TimedOut(f"it has not asked its branch within {limit:g} s")
         silence = Silence(ways.clock, SILENCE_TIMEOUT)
-        reading: Deferred[None] = Deferred.fromCoroutine(self._read(relay, asked, left, silence))
+        reading: Deferred[None] = Deferred.fromCoroutine(self._read(relay, asked, left, silence, deadline))
         silence.guard(reading)
         try:
             await within(ways.clock, limit + LAST_ROW_TIMEOUT, reading, late)
@@ -221,7 +239,9 @@ class TreeFanOut:
         else:
             self._ways.intermediates.note_failure(relay.id, now)
 
-    async def _read(self, relay: Node, request: Request, left: dict[int, Node], silence: Silence) -> None:
+    async def _read(
+        self, relay: Node, request: Request, left: dict[int, Node], silence: Silence, deadline: float
+    ) -> None:
         reply = await self._ways.through(relay, request)
         silence.heard()
         if reply.code != BLOCK or reply.rows is None:
@@ -234,7 +254,7 @@ class TreeFanOut:
                 for node, lines, _why in reader.feed(some):
                     found = left.pop(node)
                     if lines is None:
-                        self._begin(self._direct(found))
+                        self._begin(self._direct(found, deadline))
                     else:
                         self._answered(node, lines)
                 counted.set(reader.held)

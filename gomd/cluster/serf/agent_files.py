@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gomd.cluster.one_address import bind_address
 from libgomd.durable import replace_atomically
 from libgomd.errors import ConfigError
 from libgomd.private import create_private, make_private_directory, open_private
@@ -37,8 +38,8 @@ class AgentFiles:
     """
     What an agent is started with.
 
-    :ivar folder: STATE/serf. :ivar address: `[peers] address`, at which it listens. :ivar port: the peer
-        port.
+    :ivar folder: STATE/serf. :ivar address: the first of `[peers] address`, at which it listens. :ivar port:
+        the peer port.
     """
 
     folder: str
@@ -72,9 +73,10 @@ class AgentFiles:
         self, tags: Mapping[str, str], advertise: str, place: tuple[str, int, str]
     ) -> dict[str, Any]:
         host, port, auth = place
+        bind = bind_address(self.address, advertise)
         settings = {
             "node_name": self._name(),
-            "bind": join_host(self.address, self.port + PORT_OFFSET),
+            "bind": join_host(bind, self.port + PORT_OFFSET),
             "rpc_addr": join_host(host, port),
             "rpc_auth": auth,
             "keyring_file": os.path.join(self.folder, KEYRING_FILE),
@@ -88,7 +90,7 @@ class AgentFiles:
             "profile": "lan",
             "tags": dict(tags),
         }
-        if advertise != self.address:
+        if advertise != bind:
             settings["advertise"] = join_host(advertise, self.port + PORT_OFFSET)
         return settings
 

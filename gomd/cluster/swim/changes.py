@@ -162,7 +162,10 @@ class SwimChanges:
         if old is not None and old.epoch == seen.epoch:
             self.publish(EventKind.UP, seen, "it answers again", self._own_id)
             return
-        again = ", its daemon was started again" if old is not None else ""
+        again = ""
+        if old is not None:
+            moved = old.address[0] != seen.address[0]
+            again = f", it was at {old.address[0]}" if moved else ", its daemon was started again"
         self.publish(EventKind.JOIN, seen, f"up at {seen.address[0]}{again}", self._own_id)
         self.joined = True
 

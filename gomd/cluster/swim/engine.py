@@ -185,6 +185,9 @@ class Swim:
                 del self._members[member.id]
                 self._changes.version += 1
         self._look_for_isolation(now)
+        self._runner.follow_address(
+            lambda: (each.address for each in self._members.values() if each.gone is None)
+        )
         self._runner.rejoin(alone=all(member.gone is not None for member in self._members.values()), now=now)
         up = ((member.id, member.address) for member in self._members.values() if member.gone is None)
         self._summaries.step(up, now)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, ClassVar, Final, TypeVar
 
 import kinship
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from gomd.cluster.summaries import Address
-from gomd.cluster.swim.setup import seeds_of
+from gomd.cluster.swim.setup import RECLAIM_AFTER, seeds_of
 from gomd.interfaces import IThreads
 from libgomd.errors import GomdError
 
@@ -21,6 +23,10 @@ _START_TIMEOUT: Final = 60.0
 RESTART_DELAY: Final = 10.0
 #: Seconds between two tries to contact the seeds while no other node is known.
 REJOIN_INTERVAL: Final = 10.0
+#: Maximum number of nodes that are contacted beside the seeds when this one has another address.
+_MAX_MET: Final = 16
+#: Seconds in which it meets the others again then, who may have other addresses, too.
+_MEETING: Final = 5.0
 #: Seconds in which a leave message spreads, and in which kinship must have stopped.
 _LEAVE_TIMEOUT: Final = 2.0
 _STOP_TIMEOUT: Final = 4.0
@@ -35,6 +41,7 @@ class SwimRunner:
     :param make: makes a `kinship.blocking.Cluster` from keys and seeds, without starting it.
     :param keys: 32 bytes each, at least one; the first one seals.
     :param seeds: addresses and peer ports of nodes to contact.
+    :param advertise: returns the address of this node that ``make`` uses.
     :ivar cluster: the running `kinship.blocking.Cluster`, None while there is none.
     """
 
@@ -47,8 +54,12 @@ class SwimRunner:
         seeds: tuple[Address, ...],
         threads: IThreads,
         clock: IReactorTime,
+        advertise: Callable[[], str] = lambda: "",
     ) -> None:
         self.cluster: Any = None
+        self._advertise = advertise
+        self._advertised = ""
+        self._met: tuple[Address, ...] = ()
         self._make = make
         self._keys = keys
         self._seeds = seeds
@@ -76,13 +87,20 @@ class SwimRunner:
         if self._wanted:
             self._starting = Deferred.fromCoroutine(self._start())
 
-    async def _start(self) -> None:
-        """Start kinship, and schedule another try if that fails. Never raises."""
+    async def _start(self, meeting: float = 0.0) -> None:
+        """
+        Start kinship, and schedule another try if that fails. Never raises.
+
+        :param meeting: seconds until the members have to be known, those that are not being down.
+        """
         try:
-            cluster = self._make(self._keys, self._seeds)
+            self._advertised = self._advertise()
+            cluster = self._make(self._keys, (*self._seeds, *self._met))
             await self._threads.run(_START_TIMEOUT, cluster.start)
             self.cluster, self._events = cluster, cluster.events(timeout=0.0)
-            if self._wanted:
+            if self._wanted and meeting:
+                self._again = self._clock.callLater(meeting, self._joined)
+            elif self._wanted:
                 self._joined()
         except FAILURES as error:
             self._log.warn("swim cannot start and is tried again: {error}", error=error)
@@ -90,6 +108,30 @@ class SwimRunner:
         except Exception:  # noqa: BLE001 - a bug: say so loudly, and stay up
             self._log.failure("swim cannot start and is tried again")
             self._restart_later()
+
+    def follow_address(self, known: Callable[[], Iterable[Address]]) -> None:
+        """
+        Leave, and join again with this node's new address if it has changed: kinship takes none while it
+        runs.
+
+        :param known: returns the peer addresses of nodes that are up: some of them are contacted as the seeds
+            are, which may not be found at their new addresses yet.
+        """
+        if self.cluster is not None and self._wanted and self._advertise() != self._advertised:
+            self._log.info(
+                "this node has another address: kinship leaves, and joins again at {new}",
+                new=self._advertise(),
+            )  # fmt: skip
+            self._met = tuple(islice(known(), _MAX_MET))
+            self._starting = Deferred.fromCoroutine(self._start_again())
+
+    async def _start_again(self) -> None:
+        """Never raises."""
+        cluster, self.cluster, self._events = self.cluster, None, None
+        await self._run(_STOP_TIMEOUT, "leaving the cluster failed", cluster.close, _LEAVE_TIMEOUT)
+        await deferLater(self._clock, 2 * RECLAIM_AFTER)  # until then it is taken for a second one of its id
+        if self._wanted:
+            await self._start(_MEETING)
 
     def _restart_later(self) -> None:
         self.cluster = self._events = None

@@ -12,6 +12,7 @@ import kinship
 from kinship.blocking import Cluster
 from twisted.logger import Logger
 
+from gomd.cluster.one_address import bind_address
 from gomd.cluster.summaries import Address
 from libgomd.errors import ConfigError
 from libgomd.wire.addresses import is_ipv6, shown
@@ -20,6 +21,9 @@ from libgomd.wire.addresses import is_ipv6, shown
 PORT_OFFSET: Final = 2
 #: Number of events that kinship keeps at least: all nodes may join at once.
 _EVENTS: Final = 1024
+#: Seconds after which the id of a node that has left or is down may come from another address: the node has
+#: moved. kinship's own 30 s would keep it out for that long.
+RECLAIM_AFTER: Final = 1.0
 #: Seconds between two tries to contact the seeds while no other node is known.
 _REJOIN_INTERVAL: Final = 10.0
 
@@ -33,6 +37,8 @@ class SwimSetup:
     :ivar heartbeat: seconds between two probes.
     :ivar max_nodes: maximum number of nodes, this one included.
     :ivar call_from_thread: runs a function on the reactor's thread; used for logging.
+    :ivar advertise: returns the address that others are told, where kinship listens at all addresses of its
+        family; None for the one at which it listens. kinship asks for it at its start only.
     """
 
     node: int
@@ -43,6 +49,7 @@ class SwimSetup:
     heartbeat: float
     max_nodes: int
     call_from_thread: Callable[..., Any]
+    advertise: Callable[[], str] | None = None
 
     def __call__(self, keys: tuple[bytes, ...], seeds: tuple[Address, ...]) -> Cluster:
         """
@@ -52,10 +59,13 @@ class SwimSetup:
         :raises kinship.ConfigError: kinship refuses these settings.
         """
         route_log(self.call_from_thread)
+        told = self.address if self.advertise is None else self.advertise()
+        bind = bind_address(self.address, told)
         return Cluster(
             kinship.Config.lan(
                 name=str(self.node),
-                bind=shown(self.address, self.port + PORT_OFFSET),
+                bind=shown(bind, self.port + PORT_OFFSET),
+                advertise=None if told == bind else shown(told, self.port + PORT_OFFSET),
                 cluster="gomd",
                 keys=list(keys),
                 seeds=seeds_of(seeds),
@@ -64,6 +74,7 @@ class SwimSetup:
                 probe_timeout=self.heartbeat / 2,
                 gossip_interval=min(0.2, self.heartbeat / 2),
                 rejoin_interval=_REJOIN_INTERVAL,
+                dead_reclaim=RECLAIM_AFTER,
                 max_members=self.max_nodes,
                 # kinship takes 1,024 new members from one node's list, and the rest half a minute later each.
                 max_new_members_per_packet=self.max_nodes,

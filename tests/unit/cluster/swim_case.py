@@ -121,9 +121,12 @@ class SwimCase(SynchronousTestCase):
         self.made: list[Kinship] = []
         self.trouble: Exception | None = None
         self.answers: dict[int, Node] = {}
+        self.address = "10.0.0.7"
         self.engine = swim.Swim(
             lambda: OWN,
-            swim.SwimRunner(self.make, (b"k" * 32,), (("10.0.0.1", PORT),), AtOnce(), self.clock),
+            swim.SwimRunner(
+                self.make, (b"k" * 32,), (("10.0.0.1", PORT),), AtOnce(), self.clock, lambda: self.address
+            ),
             Summaries(self.ask),
             self.clock,
             self.events,

@@ -73,6 +73,16 @@ class SeedsTests(SynchronousTestCase):
         self.pass_time(3 * REFRESH_INTERVAL)
         self.assertEqual(self.told[-1], (("10.0.0.9", 5428),))
 
+    def test_names_are_looked_up_when_this_node_has_moved(self) -> None:
+        """The others may have moved with it: nobody waits for the next minute."""
+        self.names["beta"] = ("fd77::2",)
+        seeds = self.seeds(("beta", 5428))
+        self.pass_time(1)
+        self.names["beta"] = ("fd78::2",)
+        seeds.look_again()
+        self.threads.work()
+        self.assertEqual(self.told, [(("fd77::2", 5428),), (("fd78::2", 5428),)])
+
     def test_a_look_up_that_hangs_is_not_begun_again(self) -> None:
         """Whatever its time limit is: one thread for a name, while others are looked up."""
         self.names = {"beta": ("10.0.0.2",)}

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from gomd.verbs.branch_rows import BranchReader
-from gomd.verbs.branches import MAX_BRANCH, RELAY, BranchRequest, divide, parse_branch
+from gomd.verbs.branches import MAX_BRANCH, RELAY, BranchRequest, divide, ids_in, parse_branch
+from gomd.verbs.fan_out import NODE_TIMEOUT
 from gomd.verbs.kept_shares import KeptShare
 from libgomd.errors import MalformedReply
 from libgomd.model import Caller, Role
@@ -168,6 +169,31 @@ def test_a_relay_that_is_slow_for_ever(ten: TreeCluster) -> None:
     _, _, lines, seconds = ten.answer("@all load")
     assert lines == LOADS
     assert 20.0 < seconds < 25.0
+
+
+@pytest.mark.parametrize(("size", "fan_out"), [(10, 3), (100, 4)])
+@pytest.mark.parametrize("trouble", ["", "dead", "hung", "slow for ever"])
+def test_a_node_that_hangs_behind_a_relay(size: int, fan_out: int, trouble: str) -> None:
+    """It is reported after as long as one that is asked directly, also when its relay is no good either."""
+    cluster = TreeCluster(size, fan_out=fan_out)
+    cluster.answer("@all load")
+    branches = {to: request for _, to, request in cluster.wires.asked if request.verb == RELAY}
+    # The last one that was asked is as deep in the tree as any.
+    relay, request = list(branches.items())[-1]
+    end = next(each for each in ids_in(request.arguments[2], relay) if each not in branches)
+    cluster.wires.hung = {end} | ({relay} if trouble == "hung" else set())
+    cluster.wires.dead = {relay} if trouble == "dead" else set()
+    if trouble == "slow for ever":
+        cluster.wires.lie[relay] = _one(["+"] * 1000, cluster, 0.9)
+    _, _, lines, seconds = cluster.answer("@all load")
+    assert NODE_TIMEOUT - 0.1 <= seconds <= NODE_TIMEOUT + 0.5
+    late = "504 node {0} n{0} did not answer within 30 s"
+    wanted = {each: str(each) for each in range(1, size + 1)} | {end: late.format(end)}
+    if trouble == "hung":
+        wanted[relay] = late.format(relay)
+    elif trouble == "dead":
+        wanted[relay] = f"502 node {relay} n{relay} cannot be reached: no route"
+    assert lines == [f"{each}: {said}" for each, said in wanted.items()]
 
 
 @pytest.mark.parametrize(

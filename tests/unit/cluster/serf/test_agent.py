@@ -113,6 +113,18 @@ class AgentTests(SynchronousTestCase):
         for name in ("agent.json", "keyring", "name"):
             self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.folder, name)).st_mode), 0o600)
 
+    def test_where_it_listens(self) -> None:
+        """At the node's address, or at all of its family when that may change; others are told it."""
+        for setting, told, bind, advertised in (
+            ("10.0.0.7", "10.0.0.7", "10.0.0.7:5431", None),
+            ("fd77::7", "fd77::7", "[fd77::7]:5431", None),
+            ("::", "fd77::7", "[::]:5431", "[fd77::7]:5431"),
+            ("0.0.0.0", "fd77::7", "[::]:5431", "[fd77::7]:5431"),  # 0.0.0.0 and ::, and there is no IPv4
+        ):
+            serf.AgentFiles(self.folder, 7, setting, 5428).write(KEYS, TAGS, told)
+            settings = self.settings()
+            self.assertEqual((settings["bind"], settings.get("advertise")), (bind, advertised))
+
     def test_it_keeps_its_name_and_no_auth_key(self) -> None:
         """A node is one member of Serf from start to start; a key that somebody saw is of no use then."""
         self.agent.start()
