@@ -110,7 +110,7 @@ class Supervisor:
             self._refuse(error)
             return
         self._control.listen()
-        self._tell_state()
+        self._begin_attached() if self._spec.attach is not None else self._tell_state()
         for frame in received:
             self._take(frame)
         while not self._done:
@@ -256,6 +256,12 @@ class Supervisor:
             self._hang_up()
 
     # -- the daemon and the caller behind it
+
+    def _begin_attached(self) -> None:
+        """Tell the daemon that the job has begun, and attach the caller who waits for that."""
+        assert self._spec.attach is not None
+        self._control.send(job_messages.encode(self._report()._replace(attached=True)))
+        self._attachment.attach(self._spec.attach)
 
     def _tell_state(self) -> None:
         """Tell a daemon that has just connected what there is."""
