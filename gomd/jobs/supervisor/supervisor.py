@@ -206,6 +206,8 @@ class Supervisor:
         self._on_time(time.monotonic())
         if not self._attachment.send():
             self._on_disconnected()
+        if self._attachment.exit is not None:
+            self._remove_group()  # now that the caller is told: the kernel takes its time
 
     def _register(self, poll: select.poll) -> None:
         """Poll for more than a plain supervisor does."""
@@ -346,7 +348,6 @@ class Supervisor:
             reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
         ended = JobExit(status, "; ".join(reasons), signal=self._watcher.signal)
         self._attachment.exit = ended
-        self._remove_group()
         self._directory.write(EXIT, ended, on_disk=self._control.connection is None)
         self._stdio.close()
 
