@@ -21,6 +21,8 @@
 /* How long an address that the daemon told is used. */
 #define ADDRESS_MS 60000
 #define MAX_ADDRESSES 65535
+/* Datagrams that one step looks at. */
+#define MAX_ANSWERS_A_STEP 64
 
 struct address {
     gomd_node_t node;
@@ -273,7 +275,8 @@ int gomd_cur_node_step(gomd_t *g) {
     if (gomd_cur_node_fd(g) < 0) return fail(g, GOMD_E_USAGE, "nothing was asked: gomd_cur_node_begin asks");
     struct pending *p = &g->questions->pending;
     ssize_t length;
-    while ((length = recv(p->fd, packet, sizeof packet, MSG_DONTWAIT)) >= 0) { /* a refusal is no answer: it may be starting */
+    /* A refusal is no answer: it may be starting. However much comes, the time is looked at in between. */
+    for (int left = MAX_ANSWERS_A_STEP; left > 0 && (length = recv(p->fd, packet, sizeof packet, MSG_DONTWAIT)) >= 0; left--) {
         if (!open_answer(&g->questions->sealer, packet, (size_t)length, body, &answer)) continue;
         if (answer.kind == ANSWER_VALUE && answer.request_id == p->request_id) return end_question(g, node_in(g, p->node, &answer));
         if (answer.kind == ANSWER_CLOCK && answer.request_id == g->questions->sealer.instance)

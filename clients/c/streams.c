@@ -215,8 +215,8 @@ int gomd_streams_step(gomd_streams_t *s, int timeout_ms) {
     return error;
 }
 
-/* The connection of the handle, behind a 202, is that of the streams from here on. */
-static int join(gomd_streams_t *s) {
+/* The connection of the handle, behind a 202, is that of the streams from here on. `attach`: ask for them. */
+static int join(gomd_streams_t *s, int attach) {
     gomd_t *g = s->line;
     close_connection(s);
     caller_replaced(&s->end);
@@ -227,7 +227,7 @@ static int join(gomd_streams_t *s) {
     (void)setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
     s->state.connected = 1;
     if (!kept) return streams_fail(s, GOMD_E_MEMORY, "out of memory for the streams of the job");
-    if (!s->detach) caller_attach(&s->end);
+    if (attach) caller_attach(&s->end);
     int error = take(s);
     if (error == GOMD_OK) streams_flush(s);
     return error;
@@ -240,15 +240,19 @@ int streams_run(gomd_streams_t *s, const gomd_spec_t *spec, int64_t deadline) {
     s->detach = error == GOMD_OK && spec->detach;
     if (error == GOMD_OK) error = open_frames(s->line, (const char *[]){"run", NULL}, deadline);
     int64_t sent = now_ms() + s->line->timeout_ms + (int64_t)(s->spec_bytes >> 9); /* 512 bytes a millisecond */
-    if (error == GOMD_OK) error = send_bytes(s->line, queue_bytes(&frame), s->spec_bytes, sent < deadline ? sent : deadline);
+    if (error == GOMD_OK && !s->detach) { /* the streams are asked for in one breath: the daemon passes both on together */
+        caller_attach(&s->end);
+        if (!queue_append(&frame, queue_bytes(&s->end.out), queue_length(&s->end.out))) error = fail(s->line, GOMD_E_MEMORY, "out of memory for the description of the job");
+    }
+    if (error == GOMD_OK) error = send_bytes(s->line, queue_bytes(&frame), queue_length(&frame), sent < deadline ? sent : deadline);
     queue_free(&frame);
     if (error == GOMD_E_LOST && s->spec_bytes > MAX_FRAME_BYTES) return lost(s, gomd_error(s->line));
-    return error == GOMD_OK ? join(s) : (s->error = error);
+    return error == GOMD_OK ? join(s, 0) : (s->error = error);
 }
 
 int streams_attach(gomd_streams_t *s, const char *job, int64_t deadline) {
     int error = open_frames(s->line, (const char *[]){"attach", job, NULL}, deadline);
-    return error == GOMD_OK ? join(s) : error;
+    return error == GOMD_OK ? join(s, 1) : error;
 }
 
 int gomd_streams_reconnect(gomd_streams_t *s, int timeout_ms) {

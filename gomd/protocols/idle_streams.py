@@ -35,9 +35,9 @@ class IdleStreams:
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
 
-    def has(self, key: Hashable) -> bool:
-        """Whether a stream that works is kept under ``key``."""
-        return any(connection.error is None for connection, _expiry in self._kept.get(key, ()))
+    def count(self, key: Hashable) -> int:
+        """Return how many streams that work are kept under ``key``."""
+        return sum(connection.error is None for connection, _expiry in self._kept.get(key, ()))
 
     def take(self, key: Hashable) -> LineConnection | None:
         """Return a stream that was kept under ``key`` and still works, None if there is none."""

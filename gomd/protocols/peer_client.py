@@ -243,7 +243,7 @@ class PeerClient:
         except ConnectionLost as error:
             raise self._ended(node, error) from error
         if request.verb == "run":
-            self._fresh.prepare(key, lambda: self._connect(node, contact))
+            self._fresh.prepare(key, lambda: self._connect(node, contact), fresh is not None)
         return stream
 
     async def _handed_over(

@@ -14,7 +14,7 @@ than the window.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from libgomd.errors import GomdError, MalformedReply
@@ -122,19 +122,28 @@ def decode_json(payload: bytes) -> dict[str, Any]:
 
 def encode_attach(wanted: AttachRequest) -> bytes:
     """Return the frame that asks for ``wanted``."""
+    return encode_json(ATTACH, attach_to_json(wanted))
+
+
+def attach_to_json(wanted: AttachRequest) -> dict[str, Any]:
+    """Return ``wanted`` as a JSON object."""
     if wanted.detach:
-        return encode_json(ATTACH, {"detach": True})
+        return {"detach": True}
     told: dict[str, Any] = {"stdout": wanted.stdout, "stderr": wanted.stderr}
     if wanted.n is not None:
         told["n"] = wanted.n
     if wanted.stops:
         told["stops"] = True
-    return encode_json(ATTACH, told)
+    return told
 
 
 def decode_attach(payload: bytes) -> AttachRequest:
     """Return the request in an `ATTACH`. :raises MalformedFrame: a value is of the wrong type, or below 0."""
-    told = decode_json(payload)
+    return attach_from_json(decode_json(payload))
+
+
+def attach_from_json(told: Mapping[str, Any]) -> AttachRequest:
+    """Return the request that a JSON object describes. :raises MalformedFrame: as `decode_attach`."""
     found: dict[str, Any] = {name: told[name] for name in AttachRequest._fields if name in told}
     for name, value in found.items():
         if name in ("detach", "stops"):

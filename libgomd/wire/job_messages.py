@@ -60,6 +60,8 @@ class SpawnSpec(NamedTuple):
     :ivar carry: absolute paths whose files the job takes along wherever it runs.
     :ivar identity: of its first process in the whole cluster, ``HOME-PID-STARTED``; empty for a job that
         begins at home, which gets its identity as it begins, and when it is not known.
+    :ivar attach: the request of the caller who waits for the job to begin; it is attached then, without a
+        frame of its own. None: nobody waits.
     """
 
     id: str
@@ -94,6 +96,7 @@ class SpawnSpec(NamedTuple):
     private_tmp: int = 0
     carry: tuple[str, ...] = ()
     identity: str = ""
+    attach: frames.AttachRequest | None = None
 
 
 class ViewSpec(NamedTuple):
@@ -114,6 +117,7 @@ class JobReport(NamedTuple):
     :ivar pid: of its first process, and :ivar supervisor: of the supervisor, as the machine knows them.
     :ivar cantmove: why it cannot be moved, a clause; empty when that is not known to be so.
     :ivar terminal_moves: whether it has a terminal that its supervisor can hand over.
+    :ivar attached: the caller whom `SpawnSpec.attach` named is attached: an ATTACHED follows.
     """
 
     id: str
@@ -137,6 +141,7 @@ class JobReport(NamedTuple):
     carry: tuple[str, ...] = ()
     terminal_moves: bool = False
     identity: str = ""
+    attached: bool = False
 
 
 class AttachedJob(NamedTuple):
@@ -264,6 +269,13 @@ def to_json(value: JobMessage) -> dict[str, Any]:
                 del told[name]
     if isinstance(value, (SpawnSpec, JobReport)) and not value.identity:
         del told["identity"]
+    if isinstance(value, SpawnSpec):
+        if value.attach is None:
+            del told["attach"]
+        else:
+            told["attach"] = frames.attach_to_json(value.attach)
+    if isinstance(value, JobReport) and not value.attached:
+        del told["attached"]
     return told
 
 
@@ -277,11 +289,17 @@ def _signals(value: object, name: str) -> tuple[tuple[int, bool], ...]:
     return tuple((json_fields.whole(number, name), json_fields.flag(group, name)) for number, group in pairs)
 
 
+def _attach(value: object, name: str) -> frames.AttachRequest:
+    if not isinstance(value, dict) or "stdout" not in value:
+        raise MalformedFrame(f"{name} is an object with positions, not {value!r:.40}")
+    return frames.attach_from_json(value)
+
+
 _READERS: Final[dict[str, json_fields.Reader]] = {
     **dict.fromkeys(("address", "cantmove", "criu", "cwd", "did", "directory", "do", "error", "id", "images",
                      "failed", "identity", "reason", "step", "suffix", "text", "user",
                      "where"), json_fields.text),
-    **dict.fromkeys(("detach", "detached", "lock", "lost", "memory_sent", "merge",
+    **dict.fromkeys(("attached", "detach", "detached", "lock", "lost", "memory_sent", "merge",
                      "terminal_moves", "tty"), json_fields.flag),
     **dict.fromkeys(("bytes", "code", "exit", "expected_uid", "gid", "home", "job", "memory_max", "nmigs",
                      "node", "pid", "pid_at_home", "port", "precopied", "precopy", "signal", "private_tmp",
@@ -289,6 +307,7 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
                      "size_limit"), json_fields.whole),
     **dict.fromkeys(("began", "limit", "precopy_seconds", "used"), json_fields.seconds),
     "argv": json_fields.texts(),
+    "attach": _attach,
     **dict.fromkeys(("carry", "notes", "paths"), json_fields.texts()),
     "cgroup": json_fields.texts(2),
     "tls": json_fields.texts(3),

@@ -29,9 +29,17 @@ def main() -> None:
     link.symlink_to(roots)
     Path("/tmp/held").symlink_to(f"/proc/self/fd/{held}")
     Path("/tmp/file").write_text("shown")
+    Path("/tmp/mounted").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/tmp/mounted"], check=True)
+    Path("/tmp/mounted/file").write_text("of another file system")
+    Path("/tmp/closed").mkdir(0o700)
     opened = os.open(job, os.O_RDONLY | os.O_DIRECTORY)
     outside = os.open("/tmp", os.O_PATH | os.O_DIRECTORY)
     private = PrivateDirectories(opened, USER, USER, ())
+    asked = ("file", "no/such", "closed/file", "mounted", "mounted/file", "mounted/no", "link", "link/new",
+             "file/below")  # fmt: skip
+    print("near", [name for name in asked if private.are_near([NamedPath(f"/tmp/{name}")])])
+    print("all near", private.are_near([NamedPath("/tmp/file"), NamedPath("/tmp/link")]))
     private.show([NamedPath("/tmp/held"), NamedPath("/tmp/file")])
     print("shown", sorted(os.listdir("/tmp")))
     private.show_paths(["/tmp/link"])

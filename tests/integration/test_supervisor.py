@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -68,7 +69,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start supervisors, and end them after the test."""
     pids: list[int] = []
 
-    def begin(*argv: str, detach: bool = False) -> tuple[int, Connection]:
+    def begin(*argv: str, detach: bool = False, **more: Any) -> tuple[int, Connection]:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
@@ -86,7 +87,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         connection.send(frames.SPEC, {
             "id": "1-1", "directory": str(tmp_path / "spool" / "1-1"), "detach": detach, "uid": os.getuid(),
             "gid": os.getgid(), "groups": [], "user": "me", "where": "node 1 test", "spool_bytes": 1 << 20,
-            "argv": list(argv), "env": {"PATH": os.defpath}, "cwd": "/", "umask": 0o22,
+            "argv": list(argv), "env": {"PATH": os.defpath}, "cwd": "/", "umask": 0o22, **more,
         })  # fmt: skip
         return pid, connection
 
@@ -109,6 +110,27 @@ def ends(pid: int, within: float) -> bool:
     if ended:
         os.waitpid(pid, 0)
     return ended
+
+
+def test_a_caller_that_waits_is_attached_from_the_beginning(start: Start, tmp_path: Path) -> None:
+    """The report says so once: neither a later daemon nor the file of the job is told so."""
+    pid, connection = start("sh", "-c", "echo hello; read line", attach={"stdout": 0, "stderr": 0, "n": 7})
+    assert connection.until(frames.STARTED)["attached"] is True
+    assert connection.until(frames.ATTACHED)["n"] == 7
+    assert connection.until_frame(frames.STDOUT) == b"hello\n"
+    directory = tmp_path / "spool" / "1-1"
+    assert "attached" not in json.loads((directory / "job").read_text())
+    later = socket.socket(socket.AF_UNIX)
+    later.connect(str(directory / "socket"))
+    second = Connection(later)
+    assert "attached" not in second.until(frames.STARTED)
+    second.send(frames.ATTACH, {"stdout": 0, "stderr": 0, "n": 8})
+    assert second.until(frames.ATTACHED)["n"] == 8
+    assert second.until_frame(frames.STDOUT) == b"hello\n"
+    later.sendall(frames.encode(frames.STDIN_END))
+    assert second.until(frames.EXIT)["exit"] == 1
+    later.sendall(frames.encode(frames.COLLECTED))
+    assert ends(pid, 20)
 
 
 def test_an_attach_of_bad_types_ends_nothing(start: Start, tmp_path: Path) -> None:

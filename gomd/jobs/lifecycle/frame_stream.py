@@ -80,6 +80,14 @@ class FrameStream(Protocol):
         self._on_frame = None
         self._on_lost = self._on_room = _ignore
 
+    def early_frame(self) -> Frame | None:
+        """Return the first frame that waits for the next listener, None when none has come yet."""
+        return self._early[0] if self._early else None
+
+    def drop_early_frame(self) -> None:
+        """Forget the frame that `early_frame` returns."""
+        del self._early[:1]
+
     def admit_long_spec(self, admits: Callable[[int], bool] | None) -> None:
         """Ask ``admits`` about each `SPEC` that is longer than other frames may be; None: take none."""
         self._parser.admits_long_spec = admits

@@ -14,7 +14,7 @@ from gomd.jobs.lifecycle.request import JobRequest, parse
 from libgomd.deadlines import within
 from libgomd.errors import MalformedRequest, NotPossible, TimedOut
 from libgomd.wire import frames
-from libgomd.wire.frames import Frame
+from libgomd.wire.frames import AttachRequest, Frame, MalformedFrame
 
 #: Seconds that a caller has to say what is to run.
 SPEC_TIMEOUT: Final = 30.0
@@ -58,6 +58,22 @@ async def _first_frame(clock: IReactorTime, stream: FrameStream) -> Frame:
         return await within(clock, SPEC_TIMEOUT, waited, late)
     finally:
         stream.forget()
+
+
+def early_attach(stream: FrameStream) -> AttachRequest | None:
+    """
+    Return the `ATTACH` that the caller has sent right behind its description, None when that did not come.
+
+    The frame still waits on the stream, for who listens next.
+    """
+    frame = stream.early_frame()
+    if frame is None or frame.kind != frames.ATTACH:
+        return None
+    try:
+        wanted = frames.decode_attach(frame.payload)
+    except MalformedFrame:  # who listens next refuses it
+        return None
+    return None if wanted.detach else wanted
 
 
 def _decode(payload: bytes) -> JobRequest:

@@ -83,6 +83,7 @@ class StreamRelay:
     :ivar job: the connection to the job's end; None while there is none. :ivar client: the caller's end.
     :ivar holds_exit: whether the listener tells the caller of the job's end, when it has done its part.
     :ivar attached: whether the job's end has answered the caller's newest `ATTACH`.
+    :ivar unheard: whether it has answered one while no caller was connected.
     """
 
     def __init__(self, listener: RelayListener, transparent: bool = False) -> None:
@@ -90,7 +91,7 @@ class StreamRelay:
         self.transparent = transparent
         self.job: FrameStream | None = None
         self.client: ClientEnd | None = None
-        self.attached = False
+        self.attached = self.unheard = False
         self.holds_exit = False
         self._delayed_acks: dict[int, bytes] = {}
         self._stdin_position = 0
@@ -167,6 +168,7 @@ class StreamRelay:
         elif kind == frames.ATTACHED:
             self._stdin_position, self._stdin_acknowledged = frames.decode_attached(payload)
             self.attached = self.client is not None
+            self.unheard = not self.attached
             self.to_client(frames.encode(kind, payload))
         elif kind == frames.STARTED:
             self._listener.on_started(job_messages.decode(JobReport, payload))

@@ -19,6 +19,7 @@ from libgomd.jobspec import (
     checked_text,
 )
 from libgomd.model import Caller, Role
+from libgomd.wire.frames import AttachRequest, MalformedFrame, attach_from_json, attach_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class JobRequest:
         `libgomd.jobspec.JobSpec`; None when not told. What a job gets of them its node decides.
     :ivar shared_tmp: it gets no temporary directories of its own.
     :ivar carry: absolute paths whose files travel with it, and come home at its end.
+    :ivar attach: what the caller asked of its streams before it began, see `SpawnSpec.attach`.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +57,7 @@ class JobRequest:
     limits: Mapping[str, tuple[int, int]] | None = None
     shared_tmp: bool = False
     carry: tuple[str, ...] = ()
+    attach: AttachRequest | None = None
 
     @property
     def command(self) -> str:
@@ -64,7 +67,7 @@ class JobRequest:
     def values(self) -> dict[str, Any]:
         """Return the JSON object from which `parse` makes this request."""
         limits = None if self.limits is None else {name: list(pair) for name, pair in self.limits.items()}
-        return {
+        values: dict[str, Any] = {
             "argv": list(self.argv), "env": dict(self.env), "cwd": self.cwd, "umask": self.umask,
             "tty": self.tty, "size": list(self.size), "merge": self.merge, "detach": self.detach,
             "node": self.node, "nodes": self.nodes, "lock": self.lock, "memory": self.memory,
@@ -74,6 +77,9 @@ class JobRequest:
             "shared_tmp": self.shared_tmp,
             "carry": list(self.carry),
         }  # fmt: skip
+        if self.attach is not None:
+            values["attach"] = attach_to_json(self.attach)
+        return values
 
 
 def parse(values: Mapping[str, Any]) -> JobRequest:
@@ -118,6 +124,7 @@ def parse(values: Mapping[str, Any]) -> JobRequest:
         limits=None if values.get("limits") is None else checked_limits(values["limits"], known=False),
         shared_tmp=_flag(values, "shared_tmp"),
         carry=_carried(values.get("carry")),
+        attach=_attach(values.get("attach")),
     )
 
 
@@ -127,6 +134,17 @@ def _carried(found: Any) -> tuple[str, ...]:
     if not isinstance(found, list):
         raise MalformedRequest("carry is a list of absolute paths")
     return carried_paths(found)
+
+
+def _attach(found: Any) -> AttachRequest | None:
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise MalformedRequest("attach is an object, as in an ATTACH")
+    try:
+        return attach_from_json(found)
+    except MalformedFrame as error:
+        raise MalformedRequest(f"attach: {error}") from error
 
 
 def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -20,7 +21,7 @@ from gomd.jobs.lifecycle.carried_transfer import CannotCarry
 from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.long_specs import LongSpecs, SpecTicket
 from gomd.jobs.lifecycle.output_quota import OutputQuota
-from gomd.jobs.lifecycle.read_request import read_request
+from gomd.jobs.lifecycle.read_request import early_attach, read_request
 from gomd.jobs.lifecycle.request import Account, JobRequest, account_of, node_ids
 from gomd.jobs.lifecycle.start_queue import StartQueue, StartSlot
 from gomd.jobs.lifecycle.supervisors import Supervisors
@@ -122,6 +123,7 @@ class JobSubmission:
             account = await self._account(caller)
             if request.detach:
                 await self._quota.check(caller)
+            request = replace(request, attach=None if request.detach else early_attach(stream))
             await self._run_somewhere(request, caller, account, stream, slot)
         finally:
             slot.release()
@@ -189,7 +191,7 @@ class JobSubmission:
             self._table.drop(job.job)
             raise
         self._tracker.keep_output_if_detached(tracked)
-        self._tracker.attach(tracked, stream)
+        self._tracker.attach(tracked, stream, asked=request.attach is not None)
 
     async def _on_spool(self) -> None:
         """Have the spool ready; a disk that hangs is waited for on a thread."""

@@ -141,6 +141,7 @@ class Supervisors:
                 private_tmp=0 if request.shared_tmp else self._private_tmp,
                 carry=request.carry,
                 identity=identity,
+                attach=None if detach else request.attach,
             ),
             self.namespaces,
         )  # fmt: skip

@@ -146,8 +146,13 @@ class JobTracker:
 
     # -- callers and kept output
 
-    def attach(self, tracked: TrackedJob, client: FrameStream) -> None:
-        """Tell the caller at ``client`` what it is attached to, and let its frames through."""
+    def attach(self, tracked: TrackedJob, client: FrameStream, asked: bool = False) -> None:
+        """
+        Tell the caller at ``client`` what it is attached to, and let its frames through.
+
+        :param asked: the first of them is an ATTACH that went to the job's end with the description of the
+            job. It is passed on again unless that end has answered it.
+        """
         assert tracked.number is not None
         job = self._table.get(tracked.number)
         assert job is not None
@@ -156,6 +161,9 @@ class JobTracker:
         if tracked.writer is not None:
             client.close()  # its output is kept; `attach` shows it
             return
+        running = tracked.running
+        if asked and running is not None and running.attached and not tracked.relay.unheard:
+            client.drop_early_frame()
         client.pause_reading(False)
         tracked.relay.join_client(client)
         if client.gone:

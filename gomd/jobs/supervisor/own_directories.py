@@ -40,7 +40,8 @@ def show_named(private: PrivateDirectories, spec: SpawnSpec) -> None:
     """
     if named := named_paths(spec.argv, spec.cwd, spec.env):
         with _refusing(spec.where):
-            reach(lambda: private.reach(named), spec.where)
+            if not private.are_near(named):  # a child costs milliseconds
+                reach(lambda: private.reach(named), spec.where)
             private.show(named)
 
 

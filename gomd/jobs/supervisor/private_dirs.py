@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from gomd.jobs.checkpoint.open_beneath import open_beneath, open_named
+from gomd.jobs.checkpoint.open_beneath import has_openat2, open_beneath, open_named
 from gomd.jobs.checkpoint.private_mounts import TEMPORARY, PrivateView, place_of, private_view
 from gomd.jobs.supervisor.kernel import bind, bind_for_user, detach, mount_tmpfs_for_user
 from gomd.jobs.supervisor.named_paths import NamedPath, outermost
@@ -36,6 +36,8 @@ MAX_SHOWN: Final = 1000
 _MODE: Final = 0o1777
 #: What criu calls a link that it makes for a file whose name was removed.
 _LINK: Final = re.compile(rb"link_remap\.[0-9]+")
+#: What is said of a path that leads nowhere, or that is closed to the user.
+_NOTHING_THERE: Final = (errno.ENOENT, errno.EACCES)
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -104,6 +106,33 @@ class PrivateDirectories:
                 f"it names {len(paths)} files in temporary directories, and can be shown {MAX_SHOWN} of them",
             )
         self.show_paths(paths)
+
+    def are_near(self, named: Iterable[NamedPath]) -> bool:
+        """
+        Whether these paths neither leave the file systems of the covered directories nor meet a link.
+
+        Looking them up then waits for nothing that covering has not asked already.
+        """
+        if not has_openat2():
+            return False
+        with self._as_user():
+            return all(self._is_near(each.path) for each in named)
+
+    def _is_near(self, path: str) -> bool:
+        top = self._covered.get(place := place_of(path))
+        if top is None or path == place:
+            return True
+        try:
+            names = tuple(map(os.fsencode, path[len(place) + 1 :].split("/")))
+            opened = open_beneath(top, names, os.O_PATH, crossing=False)
+        except OSError as error:
+            return error.errno in _NOTHING_THERE
+        except ValueError:  # a component that is no name
+            return False
+        try:
+            return not stat.S_ISLNK(os.fstat(opened).st_mode)
+        finally:
+            os.close(opened)
 
     def reach(self, named: Iterable[NamedPath]) -> None:
         """Look up what `show` would show, and change nothing. Blocks as the file systems do."""

@@ -110,7 +110,7 @@ class Supervisor:
             self._refuse(error)
             return
         self._control.listen()
-        self._tell_state()
+        self._begin_attached() if self._spec.attach is not None else self._tell_state()
         for frame in received:
             self._take(frame)
         while not self._done:
@@ -206,6 +206,8 @@ class Supervisor:
         self._on_time(time.monotonic())
         if not self._attachment.send():
             self._on_disconnected()
+        if self._attachment.exit is not None:
+            self._remove_group()  # now that the caller is told: the kernel takes its time
 
     def _register(self, poll: select.poll) -> None:
         """Poll for more than a plain supervisor does."""
@@ -256,6 +258,12 @@ class Supervisor:
             self._hang_up()
 
     # -- the daemon and the caller behind it
+
+    def _begin_attached(self) -> None:
+        """Tell the daemon that the job has begun, and attach the caller who waits for that."""
+        assert self._spec.attach is not None
+        self._control.send(job_messages.encode(self._report()._replace(attached=True)))
+        self._attachment.attach(self._spec.attach)
 
     def _tell_state(self) -> None:
         """Tell a daemon that has just connected what there is."""
@@ -340,7 +348,6 @@ class Supervisor:
             reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
         ended = JobExit(status, "; ".join(reasons), signal=self._watcher.signal)
         self._attachment.exit = ended
-        self._remove_group()
         self._directory.write(EXIT, ended, on_disk=self._control.connection is None)
         self._stdio.close()
 

@@ -36,6 +36,8 @@ _RUNNING = JobReport(
 _FREEZE = FreezeOrder("criu", "/images", "10.0.0.2", 5429, ("ca", "cert", "key"), 600.0)
 _EACH = [
     (_SPEC, frames.SPEC),
+    (_SPEC._replace(attach=frames.AttachRequest(0, 5, 1 << 40, True)), frames.SPEC),
+    (_RUNNING._replace(attached=True), frames.STARTED),
     (_RESTORE, frames.SPEC),
     (ViewSpec("/spool/1-7", 1 << 20), frames.SPEC),
     (_RUNNING, frames.STARTED),

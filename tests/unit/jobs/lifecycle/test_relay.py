@@ -53,6 +53,19 @@ class RelayTests(SynchronousTestCase):
         self.relay.join_job(self.job.stream)
         self.relay.join_client(self.client.stream)
 
+    def test_an_answer_that_no_caller_heard(self) -> None:
+        """It is remembered, until a caller's own request is answered."""
+        self.assertFalse(self.relay.unheard)
+        self.relay.drop_client()
+        positions = {"stdout": 0, "stderr": 0, "stdin": 0, "stdin_taken": 0}
+        self.job.says(frames.encode_json(frames.ATTACHED, positions))
+        self.assertTrue(self.relay.unheard)
+        self.assertFalse(self.relay.attached)
+        self.relay.join_client(End().stream)
+        self.job.says(frames.encode_json(frames.ATTACHED, positions))
+        self.assertFalse(self.relay.unheard)
+        self.assertTrue(self.relay.attached)
+
     def test_an_end_that_is_held_is_told_by_the_listener(self) -> None:
         """Carried files come home first: the caller hears of the end after that, and from this daemon."""
         self.relay.holds_exit = True

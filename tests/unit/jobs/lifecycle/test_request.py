@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -15,6 +16,7 @@ from gomd.jobs.lifecycle.request import JobRequest, account_of, node_ids, parse
 from libgomd.errors import MalformedRequest, NotAllowed
 from libgomd.jobspec import MAX_STRING_BYTES
 from libgomd.model import Caller, Role
+from libgomd.wire.frames import AttachRequest
 
 GOOD: dict[str, Any] = {"argv": ["true"], "env": {"PATH": "/bin"}, "cwd": "/tmp", "umask": 0o22}
 anything = st.recursive(
@@ -31,6 +33,8 @@ def test_a_request_comes_back_as_it_was() -> None:
     assert parse(request.values()) == request
     assert request.size == (10, 20)
     assert request.lock is False
+    attached = replace(request, attach=AttachRequest(0, 3, 7, True))
+    assert parse(attached.values()) == attached
 
 
 @given(st.sampled_from(sorted(JobRequest.__dataclass_fields__)), anything)
@@ -47,7 +51,7 @@ def test_any_value_is_taken_or_refused_with_a_sentence(name: str, value: Any) ->
         {"env": []}, {"cwd": "tmp"}, {"umask": 0o1000}, {"umask": True}, {"size": [1]}, {"tty": 1},
         {"memory_max": 1 << 20}, {"memory_max": True}, {"memory_max": "1G"},
         {"memory_max": 8 << 20, "memory": 9 << 20}, {"memory": -1}, {"env": {"A": "x" * MAX_STRING_BYTES}},
-        {"argv": ["\ud800"]},
+        {"argv": ["\ud800"]}, {"attach": True}, {"attach": {"n": -1}}, {"attach": {"stdout": "0"}},
     ],
 )  # fmt: skip
 def test_what_is_refused(wrong: dict[str, Any]) -> None:
