@@ -25,9 +25,11 @@ from bench.big_cluster import BigCluster, Heard, engine_of, processes
 from gomd.interfaces import IPeers
 from gomd.protocols.no_peers import NoPeers
 from gomd.services.own_memory import keep_present_objects
-from gomd.verbs.branch_rounds import round_bytes
+from gomd.verbs.branch_rounds import joined_bytes
 from gomd.verbs.branches import RELAY, parse_branch
 from gomd.verbs.context import Parts
+from gomd.verbs.first_rows import rank_of
+from gomd.verbs.node_rounds import NodeRound, whole_round
 from gomd.verbs.relayed_watch import GATHER_SECONDS
 from gomd.verbs.rendering import pieces, status_of
 from gomd.verbs.round_times import of_node
@@ -66,22 +68,28 @@ class Following:
     Whoever follows one node, or a branch of nodes by way of a relay.
 
     :ivar made: the rounds of each node by its id. :ivar take: gets what comes. :ivar is_over: whether it has
-        stopped. :ivar is_branch: whether a relay sends it.
+        stopped. :ivar rank: by what a relay orders the rounds that it joins; None where no relay sends them.
     """
 
     def __init__(
-        self, made: Mapping[int, Sequence[bytes]], is_branch: bool, take: Callable[[bytes], None]
+        self,
+        made: Mapping[int, Sequence[bytes]],
+        rank: Callable[[NodeRound], float | None] | None,
+        take: Callable[[bytes], None],
     ) -> None:
         self.made = made
-        self.is_branch = is_branch
+        self.rank = rank
         self.take = take
         self.is_over = False
 
     def pieces(self, nodes: Sequence[int], variant: int) -> list[bytes]:
         """Return what comes of the rounds of ``nodes``: a record of TLS is handed on at a time."""
-        rounds = [self.made[node][variant] for node in nodes]
-        if self.is_branch:
-            rounds = [round_bytes(node, data) for node, data in zip(nodes, rounds, strict=True)]
+        if self.rank is None:
+            rounds = [self.made[node][variant] for node in nodes]
+        else:
+            rounds = list(
+                joined_bytes([(each, whole_round(self.made[each][variant])) for each in nodes], self.rank)
+            )
         data = b"".join(rounds)
         return [data[at : at + RECORD] for at in range(0, len(data), RECORD)]
 
@@ -139,7 +147,7 @@ class Beat:
         for each in self._following:
             moments = sorted((self._moment(node), node) for node in each.made)
             while moments:
-                at = moments[0][0] + (GATHERED if each.is_branch else 0)
+                at = moments[0][0] + (0 if each.rank is None else GATHERED)
                 nodes = [node for moment, node in moments if moment <= at]
                 del moments[: len(nodes)]
                 slots.setdefault(at, []).append((each, each.pieces(nodes, variant)))
@@ -188,8 +196,10 @@ class WatchedPeers(NoPeers):
         nodes: tuple[int, ...] = (node.id,)
         if is_branch := request.verb == RELAY:
             branch = parse_branch(request.arguments, node.id)
+            assert branch.joined
             nodes, request = (*nodes, *branch.nodes), branch.request
         words, period = request.arguments[2:], float(request.arguments[1])
+        rank = rank_of(Request(words[0], words[1:])) if is_branch else None
         for each in nodes:
             if (each, words) not in self._sent:
                 self._sent[each, words] = await self._made_for(each, words, caller)
@@ -197,7 +207,7 @@ class WatchedPeers(NoPeers):
         if period not in self._beats:
             self._beats[period] = Beat(self._clock, period)
         made = {each: self._sent[each, words] for each in nodes}
-        await self._beats[period].follow(Following(made, is_branch, take))
+        await self._beats[period].follow(Following(made, rank, take))
 
     async def _made_for(self, node: int, words: tuple[str, ...], caller: Caller) -> list[bytes]:
         """Return the rounds that a node sends: once, so that only the first viewer of a run waits for it."""

@@ -184,6 +184,9 @@ class Feed:
 
         def take(data: bytes | NodeRound) -> None:
             now = silence.heard()
+            if isinstance(data, NodeRound) and self.rows is not None and self.failure is None:
+                self.rows, self._fresh_at = data, now
+                return
             try:
                 for rows in feed(data) if isinstance(data, bytes) else (data,):
                     if self.rows is None or self.failure is not None:

@@ -5,9 +5,11 @@ Theory of operation. A `TreeFollower` stands between the feeds of a merged watch
 which each follows one node, and the streams. Up to `fan_out` nodes have a stream each. Beyond that, nodes
 that are to be followed at the same time are divided into branches; one node of each is the relay, and one
 stream to it brings the rounds of all of them. A node is followed in one way at a time: in a branch or
-directly. When a relay fails, is silent for `SILENCE_TIMEOUT` or sends rounds of nodes that it was not asked
-for, its nodes are divided anew without a word to the feeds, which keep the rounds that they have. A node of
-which a relay has nothing, or whose rounds from it are refused, is followed directly for `DIRECT_SECONDS`.
+directly. A relay joins the rounds that it has at a time; one that refuses to, because its version does not
+know how, is asked again for each by itself. When a relay fails, is silent for `SILENCE_TIMEOUT` or sends
+rounds of nodes that it was not asked for, its nodes are divided anew without a word to the feeds, which keep
+the rounds that they have. A node of which a relay has nothing, or whose rounds from it are refused, is
+followed directly for `DIRECT_SECONDS`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from gomd.verbs.branch_rounds import BranchCutter
 from gomd.verbs.branches import MAX_SECONDS, BranchRequest, divide
 from gomd.verbs.intermediates import Intermediates
 from gomd.verbs.node_feeds import Take, about
-from gomd.verbs.node_rounds import RoundCutter, whole_round
+from gomd.verbs.node_rounds import NodeRound, RoundCutter, whole_round
 from gomd.verbs.tree_fan_out import SILENCE_TIMEOUT
 from libgomd.deadlines import Silence
 from libgomd.errors import GomdError, MalformedReply, MalformedRequest, NotPossible, TimedOut
@@ -64,10 +66,16 @@ class FollowedNode:
 
 
 class Branch:
-    """One stream to a relay. :ivar left: the nodes that are followed through it, the relay among them."""
+    """
+    One stream to a relay.
 
-    def __init__(self, relay: Node, members: Iterable[FollowedNode]) -> None:
+    :ivar left: the nodes that are followed through it, the relay among them.
+    :ivar joined: whether the relay is asked to join their rounds.
+    """
+
+    def __init__(self, relay: Node, members: Iterable[FollowedNode], joined: bool) -> None:
         self.relay = relay
+        self.joined = joined
         self.left = {each.node.id: each for each in members}
         self.asked = frozenset(self.left)
         self.task: Deferred[None] | None = None
@@ -182,8 +190,12 @@ class TreeFollower:
             for member in members:
                 self._follow_directly(member)
             return
-        branch = Branch(relay, members)
-        for member in members:
+        self._begin(relay, members)
+
+    def _begin(self, relay: Node, members: Iterable[FollowedNode]) -> None:
+        """Follow ``members``, the relay among them, through the relay."""
+        branch = Branch(relay, members, self._intermediates.joins(relay.id, self._clock.seconds()))
+        for member in branch.left.values():
             member.branch = branch
         self._branches.add(branch)
         task = Deferred.fromCoroutine(self._follow_branch(branch))
@@ -257,12 +269,17 @@ class TreeFollower:
                 if node not in branch.asked:
                     raise MalformedReply(f"it sends rounds of node {node}, about which it was not asked")
                 member = branch.left.get(node)
-                if member is not None:
+                if member is None:
+                    continue
+                if isinstance(rows, NodeRound):
+                    member.take(rows)
+                else:
                     self._take(member, rows)
 
         asked = BranchRequest(
-            self._depth - 1, MAX_SECONDS, tuple(sorted(branch.asked - {relay.id})), self._request
-        ).as_request()
+            self._depth - 1, MAX_SECONDS, tuple(sorted(branch.asked - {relay.id})), self._request,
+            branch.joined,
+        ).as_request()  # fmt: skip
         reading: Deferred[None] = Deferred.fromCoroutine(_whole(self._through(relay, asked, opened, take)))
         silence.guard(reading)
         error: GomdError
@@ -294,6 +311,14 @@ class TreeFollower:
     def _give_up(self, branch: Branch, error: GomdError) -> None:
         relay, now = branch.relay, self._clock.seconds()
         branch.task = None
+        if isinstance(error, MalformedRequest) and branch.joined:
+            self._intermediates.note_not_joining(relay.id, now)
+            members = tuple(branch.left.values())
+            for member in members:
+                self._drop(member)
+            if members:
+                self._begin(relay, members)
+            return
         log = self._log.warn if isinstance(error, MalformedReply) else self._log.info
         log(
             "node {node} {name} watches no branch for this one any more, which is watched otherwise: {error}",
