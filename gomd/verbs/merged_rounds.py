@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gomd.verbs.first_rows import FirstRows, RefusedRound
-from gomd.verbs.node_feeds import Failure, Feed
+from gomd.verbs.node_feeds import Failure, NodeFeed
 from gomd.verbs.node_rounds import NodeRound, checked
 from gomd.verbs.numbered_lines import ByteLines
 from gomd.verbs.replies import Prepared
@@ -55,7 +55,9 @@ class MergedRounds:
         rows += [_row({"from": node, "left": True}) for node in left]
         return Prepared(text, ByteLines(rows))
 
-    async def _by_node(self, feeds: Mapping[int, Feed], made: Callable[[int, Feed], list[T]]) -> list[T]:
+    async def _by_node(
+        self, feeds: Mapping[int, NodeFeed], made: Callable[[int, NodeFeed], list[T]]
+    ) -> list[T]:
         """Return what is made of each node, in pieces: the rows of thousands would keep others waiting."""
         found: list[T] = []
         pause_at = ROWS_PER_TURN
@@ -68,7 +70,7 @@ class MergedRounds:
 
     # -- in JSON
 
-    def _first_of(self, feeds: Mapping[int, Feed]) -> list[bytes]:
+    def _first_of(self, feeds: Mapping[int, NodeFeed]) -> list[bytes]:
         """Return the first rows of all, those of one node together, and the errors of nodes without rows."""
         assert self._first is not None
         while True:
@@ -87,7 +89,9 @@ class MergedRounds:
             if not refusals:
                 return rows
 
-    def _rows(self, node: int, feed: Feed, places: list[int] | None = None, more: bytes = b"") -> list[bytes]:
+    def _rows(
+        self, node: int, feed: NodeFeed, places: list[int] | None = None, more: bytes = b""
+    ) -> list[bytes]:
         """Return the rows of a node, all or those at some places, without their last brace."""
         if isinstance(feed.rows, NodeRound):
             head, tail = b'{"from": %d, ' % node, b'"rows_age": %g' % feed.age() + more
@@ -102,7 +106,7 @@ class MergedRounds:
 
     # -- in text
 
-    def _lines(self, node: int, feed: Feed) -> list[str]:
+    def _lines(self, node: int, feed: NodeFeed) -> list[str]:
         if not isinstance(feed.rows, list):
             failure = feed.failure or _NOT_YET
             return [f"{self._prefix(node)}{failure.code} {failure.text}"]

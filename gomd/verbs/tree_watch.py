@@ -14,6 +14,7 @@ followed directly for `DIRECT_SECONDS`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ClassVar, Final
 
@@ -42,25 +43,52 @@ FollowDirectly = Callable[[Node, Callable[[], None], Callable[[bytes], None]], A
 FollowThrough = Callable[[Node, Request, Callable[[], None], Callable[[bytes], None]], Awaitable[None]]
 
 
-class FollowedNode:
+class FollowedNode(ABC):
     """
     A node that somebody follows.
 
-    :ivar ended: fails with why it is followed no more. :ivar branch: in which it is followed, if in one.
-    :ivar single: stands for the stream that follows it directly, if one does. :ivar task: runs that stream.
+    :ivar branch: in which it is followed, if in one. :ivar single: stands for the stream that follows it
+        directly, if one does. :ivar task: runs that stream.
     """
 
-    def __init__(self, node: Node, opened: Callable[[], None], take: Take) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
-        self.opened = opened
-        self.take = take
-        self.ended: Deferred[None] = Deferred()
         self.branch: Branch | None = None
         self.single: object | None = None
         self.task: Deferred[None] | None = None
 
-    def fail(self, error: BaseException) -> None:
-        """Tell whoever follows it why it ends."""
+    @abstractmethod
+    def opened(self) -> None:
+        """Note that the node, or its relay, has agreed."""
+
+    @abstractmethod
+    def take(self, rows: NodeRound) -> None:
+        """Take a round. :raises MalformedReply: it is not good enough. :raises NotPossible: likewise."""
+
+    @abstractmethod
+    def failed(self, error: BaseException) -> None:
+        """Note why the node is followed no more."""
+
+
+class AwaitedNode(FollowedNode):
+    """A node whose follower waits. :ivar ended: fails with why it is followed no more."""
+
+    def __init__(self, node: Node, opened: Callable[[], None], take: Take) -> None:
+        super().__init__(node)
+        self.ended: Deferred[None] = Deferred()
+        self._opened = opened
+        self._take = take
+
+    def opened(self) -> None:
+        """See `FollowedNode`."""
+        self._opened()
+
+    def take(self, rows: NodeRound) -> None:
+        """See `FollowedNode`."""
+        self._take(rows)
+
+    def failed(self, error: BaseException) -> None:
+        """See `FollowedNode`."""
         if not self.ended.called:
             self.ended.errback(Failure(error))
 
@@ -116,7 +144,7 @@ class TreeFollower:
         self._connecting = DeferredSemaphore(fan_out)
         self._branches: set[Branch] = set()
         self._singles: set[FollowedNode] = set()
-        self._joining: list[FollowedNode] = []
+        self._joining: dict[FollowedNode, None] = {}
         self._direct_until: dict[int, float] = {}
 
     async def follow(self, node: Node, opened: Callable[[], None], take: Take) -> None:
@@ -124,22 +152,29 @@ class TreeFollower:
         if not self._is_large() or self._depth < 1:
             await self._direct(node, opened, take)
             return
-        member = FollowedNode(node, opened, take)
-        if self._direct_until.get(node.id, 0.0) > self._clock.seconds():
-            self._follow_directly(member)
-        else:
-            self._join(member)
+        member = AwaitedNode(node, opened, take)
+        self.begin(member)
         try:
             await member.ended
         finally:
-            if member.branch is not None:  # its rounds, or their absence, were not good enough
-                self._direct_until[node.id] = self._clock.seconds() + DIRECT_SECONDS
-            self._drop(member)
+            self.end(member)
+
+    def begin(self, member: FollowedNode) -> None:
+        """Follow a node of a large cluster until `end`, or until its `FollowedNode.failed` is called."""
+        if self._direct_until.get(member.node.id, 0.0) > self._clock.seconds():
+            self._follow_directly(member)
+        else:
+            self._join(member)
+
+    def end(self, member: FollowedNode) -> None:
+        """Follow a node no more."""
+        if member.branch is not None:  # its rounds, or their absence, were not good enough
+            self._direct_until[member.node.id] = self._clock.seconds() + DIRECT_SECONDS
+        self._drop(member)
 
     def _drop(self, member: FollowedNode) -> None:
         """Follow a node no more, in whatever way it is followed."""
-        if member in self._joining:
-            self._joining.remove(member)
+        self._joining.pop(member, None)
         branch, member.branch = member.branch, None
         if branch is not None:
             branch.left.pop(member.node.id, None)
@@ -156,10 +191,10 @@ class TreeFollower:
         """Follow a node together with all that are to be followed in this turn of the reactor."""
         if not self._joining:
             self._clock.callLater(0, self._plan)
-        self._joining.append(member)
+        self._joining[member] = None
 
     def _plan(self) -> None:
-        joining, self._joining = self._joining, []
+        joining, self._joining = list(self._joining), {}
         if not joining:
             return
         if len(self._branches) + len(self._singles) + len(joining) > self._fan_out:
@@ -249,7 +284,7 @@ class TreeFollower:
         if member.single is single:
             self._singles.discard(member)
             member.single = member.task = None
-            member.fail(error)
+            member.failed(error)
 
     # -- through a relay
 
@@ -306,7 +341,8 @@ class TreeFollower:
         try:
             member.take(whole_round(rows))
         except (MalformedReply, NotPossible) as error:
-            member.fail(about(member.node, error))
+            self.end(member)
+            member.failed(about(member.node, error))
 
     def _give_up(self, branch: Branch, error: GomdError) -> None:
         relay, now = branch.relay, self._clock.seconds()
