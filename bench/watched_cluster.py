@@ -17,22 +17,26 @@ from random import Random
 from typing import Any, Final
 
 from twisted.internet import reactor as installed_reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
 from bench.big_cluster import BigCluster, Heard, engine_of, processes
+from gom.monitor.feed import JOBS_COUNTER
 from gomd.interfaces import IPeers
 from gomd.protocols.no_peers import NoPeers
 from gomd.services.own_memory import keep_present_objects
-from gomd.verbs.branch_rounds import round_bytes
+from gomd.verbs.branch_rounds import joined_bytes
 from gomd.verbs.branches import RELAY, parse_branch
 from gomd.verbs.context import Parts
+from gomd.verbs.first_rows import rank_of
+from gomd.verbs.node_rounds import NodeRound, whole_round
 from gomd.verbs.relayed_watch import GATHER_SECONDS
 from gomd.verbs.rendering import pieces, status_of
 from gomd.verbs.round_times import of_node
 from gomd.verbs.rounds import Watcher
-from libgomd.model import Caller, Node, Output, Process
+from libgomd.model import Caller, Counter, Node, Output, Process
+from libgomd.streams import returns_deferred
 from libgomd.testing import MemoryDaemon, MemorySource
 from libgomd.wallclock import wall_clock
 from libgomd.wire.lines import Request, encode_block
@@ -47,6 +51,9 @@ DELAYS: Final = (0.005, 0.025)
 #: Milliseconds for which a relay gathers rounds. Bytes of a record of TLS.
 GATHERED: Final = round(1000 * GATHER_SECONDS)
 RECORD: Final = 16384
+#: Nodes whose rounds are made in one turn of the reactor, and seconds until the next.
+MADE_PER_TURN: Final = 100
+TURN_SECONDS: Final = 0.001
 #: Whose rows the others send, under their own ids.
 _TEMPLATE: Final = 2
 _OWN: Final = re.compile(rf'("(?:node|home)": |"identity": "){_TEMPLATE}\b')
@@ -61,27 +68,53 @@ def busy_processes(node: int, variant: int) -> list[Process]:
     ]
 
 
+class FarDaemon(MemoryDaemon):
+    """Another node: it has the counter of jobs that `gom top` asks for."""
+
+    def _parts(
+        self, commands: Mapping[str, Sequence[Output]] | None, tokens: Mapping[str, Caller] | None
+    ) -> Parts:
+        parts = super()._parts(commands, tokens)
+        jobs = Counter(JOBS_COUNTER, 3, "jobs of this home that are under way")
+        return replace(parts, counters=lambda: (*parts.counters(), jobs))
+
+
 class Following:
     """
     Whoever follows one node, or a branch of nodes by way of a relay.
 
     :ivar made: the rounds of each node by its id. :ivar take: gets what comes. :ivar is_over: whether it has
-        stopped. :ivar is_branch: whether a relay sends it.
+        stopped. :ivar rank: by what a relay orders the rounds that it joins; None where no relay sends them.
     """
 
     def __init__(
-        self, made: Mapping[int, Sequence[bytes]], is_branch: bool, take: Callable[[bytes], None]
+        self,
+        made: Mapping[int, Sequence[bytes]],
+        rank: Callable[[NodeRound], float | None] | None,
+        take: Callable[[bytes], None],
     ) -> None:
         self.made = made
-        self.is_branch = is_branch
+        self.rank = rank
         self.take = take
         self.is_over = False
+        self.delays = [(node, of_node(node, _reactor, wall_clock).delay) for node in made]
+        self._all: dict[int, list[bytes]] = {}
+
+    def make(self, variant: int) -> None:
+        """Make what comes of all nodes together beforehand."""
+        self._all[variant] = self._pieces(tuple(self.made), variant)
 
     def pieces(self, nodes: Sequence[int], variant: int) -> list[bytes]:
         """Return what comes of the rounds of ``nodes``: a record of TLS is handed on at a time."""
-        rounds = [self.made[node][variant] for node in nodes]
-        if self.is_branch:
-            rounds = [round_bytes(node, data) for node, data in zip(nodes, rounds, strict=True)]
+        return self._all[variant] if len(nodes) == len(self.made) else self._pieces(nodes, variant)
+
+    def _pieces(self, nodes: Sequence[int], variant: int) -> list[bytes]:
+        if self.rank is None:
+            rounds = [self.made[node][variant] for node in nodes]
+        else:
+            rounds = list(
+                joined_bytes([(each, whole_round(self.made[each][variant])) for each in nodes], self.rank)
+            )
         data = b"".join(rounds)
         return [data[at : at + RECORD] for at in range(0, len(data), RECORD)]
 
@@ -105,7 +138,8 @@ class Beat:
         self._period = period
         self._random = Random(1)
         self._following: list[Following] = []
-        self._drawn: list[list[_Slot]] = []
+        self._drawn: dict[int, list[_Slot]] = {}
+        self._variant = 0
         self._times = of_node(1, clock, wall_clock)
         self._due = clock.seconds()
         self._wait()
@@ -115,7 +149,7 @@ class Beat:
         for piece in following.pieces(tuple(following.made), 0):
             following.take(piece)
         self._following.append(following)
-        self._drawn = []
+        self._drawn = {}
         try:
             await Deferred()
         finally:
@@ -128,26 +162,25 @@ class Beat:
         self._clock.callLater(self._due - now, self._begin)
 
     def _begin(self) -> None:
-        """Begin to send. What each node does is drawn once beforehand, and so costs this daemon nothing."""
-        self._drawn = self._drawn or [self._draw(variant) for variant in range(VARIANTS)]
-        self._drawn.append(self._drawn.pop(0))
-        self._send(list(self._drawn[0]))
+        """Begin to send. What each node does is drawn once for each variant, and costs nothing after that."""
+        self._variant = (self._variant + 1) % VARIANTS
+        if self._variant not in self._drawn:
+            self._drawn[self._variant] = self._draw(self._variant)
+        self._send(list(self._drawn[self._variant]))
 
     def _draw(self, variant: int) -> list[_Slot]:
         """Return what comes when in a period, the last first."""
         slots: dict[int, list[tuple[Following, list[bytes]]]] = {}
         for each in self._following:
-            moments = sorted((self._moment(node), node) for node in each.made)
+            moments = sorted(
+                (round(1000 * (delay + self._random.uniform(*DELAYS))), node) for node, delay in each.delays
+            )
             while moments:
-                at = moments[0][0] + (GATHERED if each.is_branch else 0)
+                at = moments[0][0] + (0 if each.rank is None else GATHERED)
                 nodes = [node for moment, node in moments if moment <= at]
                 del moments[: len(nodes)]
                 slots.setdefault(at, []).append((each, each.pieces(nodes, variant)))
         return sorted(slots.items(), key=itemgetter(0), reverse=True)
-
-    def _moment(self, node: int) -> int:
-        own = of_node(node, self._clock, wall_clock).delay
-        return round(1000 * (own + self._random.uniform(*DELAYS)))
 
     def _send(self, slots: list[_Slot]) -> None:
         while slots and self._due + slots[-1][0] / 1000 <= self._clock.seconds():
@@ -169,12 +202,12 @@ class WatchedPeers(NoPeers):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._far = [
-            MemoryDaemon(MemorySource([50], [busy_processes(_TEMPLATE, variant)]))
-            for variant in range(VARIANTS)
+            FarDaemon(MemorySource([50], [busy_processes(_TEMPLATE, variant)])) for variant in range(VARIANTS)
         ]
         self._made: dict[tuple[str, ...], list[list[str]]] = {}
         self._sent: dict[tuple[int, tuple[str, ...]], list[bytes]] = {}
         self._beats: dict[float, Beat] = {}
+        self._making = DeferredLock()
 
     async def follow(
         self,
@@ -188,16 +221,36 @@ class WatchedPeers(NoPeers):
         nodes: tuple[int, ...] = (node.id,)
         if is_branch := request.verb == RELAY:
             branch = parse_branch(request.arguments, node.id)
+            assert branch.joined
             nodes, request = (*nodes, *branch.nodes), branch.request
         words, period = request.arguments[2:], float(request.arguments[1])
-        for each in nodes:
-            if (each, words) not in self._sent:
-                self._sent[each, words] = await self._made_for(each, words, caller)
+        rank = rank_of(Request(words[0], words[1:])) if is_branch else None
+        following = await self._making.run(self._following, nodes, words, caller, rank, take)
         opened()
         if period not in self._beats:
             self._beats[period] = Beat(self._clock, period)
-        made = {each: self._sent[each, words] for each in nodes}
-        await self._beats[period].follow(Following(made, is_branch, take))
+        await self._beats[period].follow(following)
+
+    @returns_deferred
+    async def _following(
+        self,
+        nodes: Sequence[int],
+        words: tuple[str, ...],
+        caller: Caller,
+        rank: Callable[[NodeRound], float | None] | None,
+        take: Callable[[bytes], None],
+    ) -> Following:
+        """Make what the nodes send: a little at a time, since it is no work of the asked daemon."""
+        for at, each in enumerate(nodes):
+            if at % MADE_PER_TURN == 0:
+                await deferLater(self._clock, TURN_SECONDS)
+            if (each, words) not in self._sent:
+                self._sent[each, words] = await self._made_for(each, words, caller)
+        following = Following({each: self._sent[each, words] for each in nodes}, rank, take)
+        for variant in range(VARIANTS):
+            await deferLater(self._clock, TURN_SECONDS)
+            following.make(variant)
+        return following
 
     async def _made_for(self, node: int, words: tuple[str, ...], caller: Caller) -> list[bytes]:
         """Return the rounds that a node sends: once, so that only the first viewer of a run waits for it."""

@@ -22,7 +22,7 @@ from gomd.cluster.names import find_node
 from gomd.interfaces import ForwardedReply, IMembership, IPeers
 from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.peer_trust import PeerTrust
-from gomd.verbs.branches import RELAY
+from gomd.verbs.branches import JOINED, RELAY
 from gomd.verbs.context import Parts
 from gomd.verbs.kept_shares import KeptShare
 from gomd.verbs.numbered_lines import NumberedLines
@@ -75,8 +75,9 @@ class Wires:
 
     :ivar dead: nodes that nobody reaches. :ivar hung: those that accept and never answer.
     :ivar cut: pairs of nodes of which the first one does not reach the second.
-    :ivar old: nodes that do not know `relay`. :ivar lie: changes what a node sends, by node: it gets the
-        request and yields the pieces. :ivar asked: ``(from, to, request)`` of every request.
+    :ivar old: nodes that do not know `relay`. :ivar separate: those that know it, but do not join rounds.
+    :ivar lie: changes what a node sends, by node: it gets the request and yields the pieces.
+    :ivar asked: ``(from, to, request)`` of every request.
     """
 
     def __init__(self, clock: HeapClock) -> None:
@@ -85,6 +86,7 @@ class Wires:
         self.hung: set[int] = set()
         self.cut: set[tuple[int, int]] = set()
         self.old: set[int] = set()
+        self.separate: set[int] = set()
         self.lie: dict[int, Callable[[Request], AsyncGenerator[Sequence[str], None]]] = {}
         self.asked: list[tuple[int, int, Request]] = []
         self.daemons: dict[int, TreeDaemon] = {}
@@ -270,6 +272,8 @@ class TreeDaemon(MemoryDaemon):
         request = parse_request(encode_request(request).rstrip(b"\r\n"))
         if RELAY in (request.verb, *request.arguments[:1]) and self.number in self.wires.old:
             raise MalformedRequest("there is no verb relay: say `help` for the verbs")
+        if JOINED in request.arguments and self.number in self.wires.separate:
+            raise MalformedRequest("`watch` is not passed on so: ask each node itself")
         if self.number in self.wires.lie and request.verb == RELAY:
             return 201, "nodes asked", self.wires.lie[self.number](request)
         role = self.dispatch.table.find(request.verb).role

@@ -37,6 +37,8 @@ RELAYED: Final = frozenset({
 #: The verb that repeats one of them, and the one that runs a command: see gomd.verbs.tree_do.
 WATCH: Final = "watch"
 DO: Final = "do"
+#: The first argument of a watch whose rounds a relay is to join.
+JOINED: Final = "--joined"
 #: What stands behind ``@`` for several nodes: two ids at least.
 SEVERAL: Final = re.compile(r"[0-9]{1,5}[-,][-,0-9]*")
 _RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
@@ -49,20 +51,22 @@ class BranchRequest(NamedTuple):
 
     :ivar depth: how often the branch may be divided again. :ivar seconds: until everything must be answered.
     :ivar nodes: the ids of the branch, in ascending order, without that of the relay.
-    :ivar request: what each node is asked.
+    :ivar request: what each node is asked. :ivar joined: whether the rounds of a watch come joined
+        (gomd.verbs.branch_rounds), which older versions refuse as malformed.
     """
 
     depth: int
     seconds: float
     nodes: tuple[int, ...]
     request: Request
+    joined: bool = False
 
     def as_request(self) -> Request:
         """Return it as a request; `parse_branch` is the inverse."""
         asked = self.request
+        words = (JOINED, *asked.arguments) if self.joined else asked.arguments
         return Request(
-            RELAY,
-            (str(self.depth), f"{self.seconds:g}", ids_text(self.nodes), asked.verb, *asked.arguments),
+            RELAY, (str(self.depth), f"{self.seconds:g}", ids_text(self.nodes), asked.verb, *words)
         )
 
 
@@ -73,11 +77,13 @@ def parse_branch(arguments: Sequence[str], own: int) -> BranchRequest:
     :raises MalformedRequest: they are not in this form, or the list contains the node itself or one twice.
     """
     depth, seconds, nodes, verb, *rest = arguments
+    joined = verb.lower() == WATCH and rest[:1] == [JOINED]
     return BranchRequest(
         words.whole_number(depth, "DEPTH", 0, MAX_DEPTH),
         words.seconds(seconds, "SECONDS", 0.1, MAX_SECONDS),
         ids_in(nodes, own),
-        Request(verb.lower(), tuple(rest)),
+        Request(verb.lower(), tuple(rest[1:] if joined else rest)),
+        joined,
     )
 
 

@@ -95,7 +95,8 @@ class FirstRows:
         rank = self._rank
         for node, each in rounds.items():
             if each.count:
-                heap.append((rank(each.data), node))
+                told = each.rank
+                heap.append((rank(each.data) if told is None else told, node))
                 total += each.matched()
         heapq.heapify(heap)
         chosen: dict[int, int] = {}
@@ -123,6 +124,15 @@ class FirstRows:
                         found[node].append(place)
                     break
         return found, total
+
+
+def rank_of(request: Request) -> Callable[[NodeRound], float | None]:
+    """Return what gives the number by which the first row of a round is ordered; None if nothing is."""
+    try:
+        first = first_rows(1, (), request)
+    except MalformedRequest:  # another verb, or without an order
+        return lambda each: None
+    return lambda each: first._rank(each.data) if each.rank is None else each.rank
 
 
 def wanted_in(text: str) -> tuple[PinnedProcess, ...]:

@@ -1,4 +1,4 @@
-"""Chooses the node that asks a branch, and remembers which nodes have lately been no good for that."""
+"""Chooses the node that asks a branch, and remembers which are no good for that, or of an older version."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Intermediates:
         self.failed = 0
         self.too_old = 0
         self._avoided: dict[int, float] = {}
+        self._not_joining: dict[int, float] = {}
 
     def choose(self, nodes: Iterable[Node], own: int, now: float) -> Node | None:
         """
@@ -45,7 +46,20 @@ class Intermediates:
         self.too_old += 1
         self._avoid(node, now, TOO_OLD_SECONDS)
 
+    def joins(self, node: int, now: float) -> bool:
+        """Return whether ``node`` may know how to join rounds: it has not refused that lately."""
+        return self._not_joining.get(node, now) <= now
+
+    def note_not_joining(self, node: int, now: float) -> None:
+        """Do not ask ``node`` to join rounds for a long while: its version does not know how to."""
+        self._not_joining = _noted(self._not_joining, node, now, TOO_OLD_SECONDS)
+
     def _avoid(self, node: int, now: float, seconds: float) -> None:
-        if len(self._avoided) >= MAX_REMEMBERED:
-            self._avoided = {each: until for each, until in self._avoided.items() if until > now}
-        self._avoided[node] = now + seconds
+        self._avoided = _noted(self._avoided, node, now, seconds)
+
+
+def _noted(noted: dict[int, float], node: int, now: float, seconds: float) -> dict[int, float]:
+    if len(noted) >= MAX_REMEMBERED:
+        noted = {each: until for each, until in noted.items() if until > now}
+    noted[node] = now + seconds
+    return noted

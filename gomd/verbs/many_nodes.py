@@ -27,6 +27,7 @@ class ManyNodes:
     """
     The other nodes, as the feeds of one merged watch ask them.
 
+    :ivar is_large: whether most of them are reached through others. :ivar follower: watches them.
     :param session: as whom they are asked. :param request: what each is asked every ``period`` seconds.
     """
 
@@ -35,7 +36,7 @@ class ManyNodes:
         self._session = session
         self._request = request
         self._period = period
-        self._is_large = False
+        self.is_large = False
         self._asked: dict[int, tuple[Node, Deferred[list[str]]]] = {}
         self._gates = Gates().of(session)
         watched = Request("watch", ("-n", f"{period:g}", request.verb, *request.arguments))
@@ -51,27 +52,27 @@ class ManyNodes:
             following: Awaitable[None] = peers.follow(node, asked, session.caller, opened, take)
             return following
 
-        self._follower = TreeFollower(
+        self.follower = TreeFollower(
             parts.clock, parts.members.own_id, parts.fan_out, MAX_DEPTH, watched, direct, through,
-            parts.intermediates, lambda: self._is_large,
+            parts.intermediates, lambda: self.is_large,
         )  # fmt: skip
 
     def count(self, nodes: Iterable[Node]) -> None:
         """Note which nodes there are: beyond `Parts.fan_out` others, most are reached through others."""
         up = sum(node.up for node in nodes)
-        self._is_large = self._request.verb in RELAYED and up > self._parts.fan_out + 1
+        self.is_large = self._request.verb in RELAYED and up > self._parts.fan_out + 1
 
     def gate(self, few: DeferredSemaphore) -> DeferredSemaphore:
         """Return what limits how many nodes are being connected to; ``few`` where each has its own stream."""
-        return DeferredSemaphore(1) if self._is_large else few
+        return DeferredSemaphore(1) if self.is_large else few
 
     async def follow(self, node: Node, opened: Callable[[], None], take: Take) -> None:
         """Watch another node in JSON, as `gomd.verbs.node_feeds.Follow`."""
-        await self._follower.follow(node, opened, take)
+        await self.follower.follow(node, opened, take)
 
     async def ask(self, node: Node) -> Reply:
         """Ask another node once, in text."""
-        if self._is_large:
+        if self.is_large:
             return Relayed(BLOCK, "", _in_one_piece(await self._answer(node)))
         code, text, rows = await self._parts.peers.ask(node, self._request, self._session.caller, False)
         return Relayed(code, text, rows)

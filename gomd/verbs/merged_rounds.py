@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gomd.verbs.first_rows import FirstRows, RefusedRound
-from gomd.verbs.node_feeds import Failure, Feed
+from gomd.verbs.node_feeds import Failure, NodeFeed
 from gomd.verbs.node_rounds import NodeRound, checked
 from gomd.verbs.numbered_lines import ByteLines
 from gomd.verbs.replies import Prepared
@@ -57,7 +57,7 @@ class MergedRounds:
 
     # -- in JSON
 
-    async def _first_of(self, feeds: Mapping[int, Feed], first: FirstRows) -> list[bytes]:
+    async def _first_of(self, feeds: Mapping[int, NodeFeed], first: FirstRows) -> list[bytes]:
         """Return the first rows of all, those of one node together, and the errors of nodes without rows."""
         while True:
             rounds = _rounds_of(feeds)
@@ -73,7 +73,7 @@ class MergedRounds:
 
     async def _rows(
         self,
-        feeds: Mapping[int, Feed],
+        feeds: Mapping[int, NodeFeed],
         rounds: Mapping[int, NodeRound],
         chosen: Mapping[int, Sequence[int]] | None = None,
         more: bytes = b"",
@@ -113,7 +113,7 @@ class MergedRounds:
 
     # -- in text
 
-    async def _all_lines(self, feeds: Mapping[int, Feed]) -> list[str]:
+    async def _all_lines(self, feeds: Mapping[int, NodeFeed]) -> list[str]:
         """Return the lines of each node. It is done in pieces."""
         found: list[str] = []
         pause_at = ROWS_PER_TURN
@@ -124,7 +124,7 @@ class MergedRounds:
                 await self.nodes.pause()
         return found
 
-    def _lines(self, node: int, feed: Feed) -> list[str]:
+    def _lines(self, node: int, feed: NodeFeed) -> list[str]:
         if not isinstance(feed.rows, list):
             failure = feed.failure or _NOT_YET
             return [f"{self._prefix(node)}{failure.code} {failure.text}"]
@@ -138,11 +138,11 @@ class MergedRounds:
         return f"{node}: " if self._has_prefix else ""
 
 
-def _rounds_of(feeds: Mapping[int, Feed]) -> dict[int, NodeRound]:
+def _rounds_of(feeds: Mapping[int, NodeFeed]) -> dict[int, NodeRound]:
     return {node: feed.rows for node, feed in feeds.items() if isinstance(feed.rows, NodeRound)}
 
 
-def _error_of(node: int, feed: Feed) -> bytes:
+def _error_of(node: int, feed: NodeFeed) -> bytes:
     failure = feed.failure or _NOT_YET
     return _row({"from": node, "code": failure.code, "error": failure.text})
 

@@ -23,8 +23,9 @@ from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import MAX_CONCURRENT_NODES
 from gomd.verbs.first_rows import FirstRows
 from gomd.verbs.many_nodes import ManyNodes
+from gomd.verbs.member_feeds import MEMBERS_PER_TURN, MemberFeeds
 from gomd.verbs.merged_rounds import MergedRounds
-from gomd.verbs.node_feeds import Failure, Feed, Take
+from gomd.verbs.node_feeds import Failure, Feed, NodeFeed, Take
 from gomd.verbs.own_rounds import follow_here
 from gomd.verbs.quotas import Group
 from gomd.verbs.replies import Reply, Replying, WatchReply
@@ -100,7 +101,7 @@ class MergedNodes:
         watch_here: Callable[[ISession, Request], WatchReply],
         gate: DeferredSemaphore,
     ) -> None:
-        self.feeds: dict[int, Feed] = {}
+        self.feeds: dict[int, NodeFeed] = {}
         self.watches = 0
         self._parts = parts
         self._session = session
@@ -114,15 +115,16 @@ class MergedNodes:
         self._leaving: set[int] = set()
         self._left: set[int] = set()
         self._unanswered: set[int] = set()
-        self._beginning: dict[int, None] = {}
+        self._beginning: dict[int, Node] = {}
         self._next_turn: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
         self._follower: Deferred[None] | None = None
         self._wait_until = 0.0
         self._sync_at = 0.0
         self._many = ManyNodes(parts, session, request, period)
+        self._members = MemberFeeds(parts.clock, self._many.follower, self._find, self._changed, period)
 
-    async def current(self) -> Mapping[int, Feed]:
+    async def current(self) -> Mapping[int, NodeFeed]:
         """Return the feeds of the nodes there are now. The first time it waits for their answers."""
         now = self._parts.clock.seconds()
         if self._follower is None:
@@ -148,12 +150,16 @@ class MergedNodes:
         if self._follower is not None:
             self._follower.cancel()
 
-    def _stop_feeds(self, feeds: list[Feed]) -> None:
+    def _stop_feeds(self, feeds: list[NodeFeed]) -> None:
         """Stop feeds, some of them now and the others in later turns."""
-        for feed in feeds[:FEEDS_PER_TURN]:
+        count = self._per_turn()
+        for feed in feeds[:count]:
             feed.stop()
-        if rest := feeds[FEEDS_PER_TURN:]:
+        if rest := feeds[count:]:
             self._parts.clock.callLater(0, self._stop_feeds, rest)
+
+    def _per_turn(self) -> int:
+        return MEMBERS_PER_TURN if self._are_members() else FEEDS_PER_TURN
 
     async def pause(self) -> None:
         """Let the reactor look after all others."""
@@ -193,7 +199,7 @@ class MergedNodes:
             feed = self.feeds.get(each)
             if feed is None and each not in self._left:
                 self._unanswered.add(each)
-                self._beginning.setdefault(each)
+                self._beginning.setdefault(each, node)
             elif feed is not None and not node.up and feed.failure is None:
                 feed.failure = Failure(PeerUnreachable.code, f"node {each} {node.name} is down")
             elif feed is not None and node.up and each not in self._up:
@@ -208,26 +214,32 @@ class MergedNodes:
     def _begin(self) -> None:
         """Begin the next feeds; thousands at once would keep all others waiting."""
         self._next_turn = None
-        for each in list(islice(self._beginning, FEEDS_PER_TURN)):
-            del self._beginning[each]
-            self.feeds[each] = self._feed(each)
+        for each in list(islice(self._beginning, self._per_turn())):
+            self.feeds[each] = self._feed(self._beginning.pop(each))
         if self._beginning:
             self._next_turn = self._parts.clock.callLater(_NEXT_TURN, self._begin)
 
-    def _feed(self, node_id: int) -> Feed:
-        def find() -> Node:
-            node: Node = self._parts.members.find(str(node_id))
-            return node
+    def _are_members(self) -> bool:
+        """Return whether new feeds of other nodes are followed with many others."""
+        return self._many.is_large and self._session.json
 
-        def changed() -> None:
-            self._unanswered.discard(node_id)
-            if not self._unanswered:
-                self._wake()
-
+    def _feed(self, node: Node) -> NodeFeed:
+        if self._are_members() and node.id != self._parts.members.own_id:
+            return self._members.begin(node)
         return Feed(
-            self._parts.clock, find, self._ask, self._follow_node if self._session.json else None,
-            self._many.gate(self._gate), self._period, changed,
+            self._parts.clock, lambda: self._find(node.id), self._ask,
+            self._follow_node if self._session.json else None, self._many.gate(self._gate), self._period,
+            lambda: self._changed(node.id),
         )  # fmt: skip
+
+    def _find(self, node_id: int) -> Node:
+        node: Node = self._parts.members.find(str(node_id))
+        return node
+
+    def _changed(self, node_id: int) -> None:
+        self._unanswered.discard(node_id)
+        if not self._unanswered:
+            self._wake()
 
     async def _ask(self, node: Node) -> Any:
         session, request = self._session, self._request

@@ -8,6 +8,7 @@ starts again after a pause, which grows.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -57,12 +58,50 @@ class Failure:
     text: str
 
 
-class Feed:
+class NodeFeed(ABC):
     """
     The newest rows of one node.
 
     :ivar rows: lines of text, or a round in JSON; None until the node has answered.
     :ivar failure: why there is nothing newer; None while all is well.
+    """
+
+    def __init__(self, clock: IReactorTime, period: float) -> None:
+        self.rows: list[str] | NodeRound | None = None
+        self.failure: Failure | None = None
+        self._clock = clock
+        self._period = period
+        self._fresh_at = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """Whether the node has answered, or it is known why not."""
+        return self.rows is not None or self.failure is not None
+
+    def age(self) -> float:
+        """Return the seconds since the rows were fresh, 0 when they are."""
+        passed = self._clock.seconds() - self._fresh_at
+        if self.failure is None and passed <= 2 * self._period + 1.0:
+            return 0
+        return max(0.1, round(passed, 1))
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the feed."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """End the pause: the node is up again."""
+
+    @abstractmethod
+    def refuse(self, error: GomdError) -> None:
+        """End the watch and forget its rows: the node has sent what may not be passed on."""
+
+
+class Feed(NodeFeed):
+    """
+    A feed with a stream of its own.
+
     :param find: gives the node as it is now; raises `GomdError`. :param ask: asks it for a round, in text.
     :param follow: watches it in JSON; None for text. :param gate: limits how many nodes are being connected
         to at once. :param changed: called when the first rows have come, and after each failure.
@@ -80,16 +119,12 @@ class Feed:
         period: float,
         changed: Callable[[], None],
     ) -> None:
-        self.rows: list[str] | NodeRound | None = None
-        self.failure: Failure | None = None
-        self._clock = clock
+        super().__init__(clock, period)
         self._find = find
         self._ask = ask
         self._follow = follow
         self._gate = gate
-        self._period = period
         self._changed = changed
-        self._fresh_at = 0.0
         self._pause = FIRST_PAUSE
         self._pausing: Deferred[None] | None = None
         self._stopped = False
@@ -109,18 +144,6 @@ class Feed:
         if self._pausing is not None:
             self._pausing.cancel()
 
-    @property
-    def answered(self) -> bool:
-        """Whether the node has answered, or it is known why not."""
-        return self.rows is not None or self.failure is not None
-
-    def age(self) -> float:
-        """Return the seconds since the rows were fresh, 0 when they are."""
-        passed = self._clock.seconds() - self._fresh_at
-        if self.failure is None and passed <= 2 * self._period + 1.0:
-            return 0
-        return max(0.1, round(passed, 1))
-
     async def _run(self) -> None:
         """Keep the rows current until the feed is stopped. Never raises but `CancelledError`."""
         while True:
@@ -128,10 +151,8 @@ class Feed:
                 await (self._poll() if self._follow is None else self._subscribe(self._follow))
             except CancelledError:
                 raise
-            except (RequestError, NodeError) as error:
-                self.failure = Failure(error.code, error.text)
             except GomdError as error:
-                self.failure = Failure(500, str(error))
+                self.failure = failure_of(error)
             except Exception:  # noqa: BLE001 - a bug: say so loudly, and try again
                 self._log.failure("a watch of another node failed")
                 self.failure = Failure(500, "an internal error; the log has it")
@@ -148,7 +169,7 @@ class Feed:
 
     def refuse(self, error: GomdError) -> None:
         """End the watch and forget its rows: the node has sent what may not be passed on."""
-        self.rows, self.failure = None, Failure(_code_of(error), str(error))
+        self.rows, self.failure = None, failure_of(error)
         self._refused = error
         if self._reading is not None:
             self._reading.cancel()
@@ -249,8 +270,11 @@ async def _whole(following: Awaitable[None]) -> None:
     await following
 
 
-def _code_of(error: GomdError) -> int:
-    return error.code if isinstance(error, (RequestError, NodeError)) else 500
+def failure_of(error: GomdError) -> Failure:
+    """Return what is said of a node that failed so."""
+    if isinstance(error, (RequestError, NodeError)):
+        return Failure(error.code, error.text)
+    return Failure(500, str(error))
 
 
 def about(node: Node, error: GomdError) -> GomdError:

@@ -44,20 +44,28 @@ class NodeRound:
     """
     One round of a node.
 
-    :ivar data: its bytes. :ivar count: how many rows it has.
-    :param end: where the end of its last row begins, which all rows have.
+    :ivar data: its bytes. :ivar count: how many rows it has. :ivar rank: the number by which its first row is
+        ordered, as a relay says; None when nobody has said it.
+    :param end: where the end of its last row begins, which all rows have; None until it is looked for.
+    :param matched: how many rows there are of which these are the first, as a relay says.
     """
 
-    __slots__ = ("_end", "_rows", "count", "data")
+    __slots__ = ("_end", "_matched", "_rows", "count", "data", "rank")
 
-    def __init__(self, data: bytes, end: int, count: int) -> None:
+    def __init__(
+        self, data: bytes, end: int | None, count: int, matched: int | None = None, rank: float | None = None
+    ) -> None:
         self.data = data
         self.count = count
+        self.rank = rank
         self._end = end
+        self._matched = matched
         self._rows: list[bytes] | None = None
 
     def matched(self) -> int:
         """Return how many rows there are of which these are the first, as the node says."""
+        if self._matched is not None or self._end is None:
+            return self.count if self._matched is None else self._matched
         end = self._end - 2
         at = self.data.rfind(_MATCHED, max(0, end - 22), end) + len(_MATCHED)
         if at < len(_MATCHED):
@@ -74,6 +82,8 @@ class NodeRound:
         if not self.count:
             return []
         if self._rows is None:
+            if self._end is None:
+                self._end, _ = _end_in(self.data)
             end = self.data[self._end :]
             rows = self.data[1 : self._end].split(end + b"{")
             if len(rows) != self.count or self.data[:1] != b"{":
@@ -101,18 +111,23 @@ def number_behind(name: bytes, row: bytes) -> float | None:
 
 def whole_round(data: bytes) -> NodeRound:
     """
-        Return the round that ``data`` is, which somebody else has cut out. Its rows are counted when used.
+    Return the round that ``data`` is, which somebody else has cut out. Its rows are counted when used.
 
     :raises MalformedReply: it does not end as a round does. :raises NotPossible: it has too many rows.
     """
+    at, count = _end_in(data)
+    if count > MAX_ROUND_ROWS:
+        raise NotPossible(TOO_MANY)
+    return NodeRound(data, at, count)
+
+
+def _end_in(data: bytes) -> tuple[int, int]:
+    """Return where the end of the last row begins, and how many rows it tells of."""
     at = data.rfind(_ROUND, -_END_LENGTH)
     found = _LAST.match(data, at) if at >= 0 else None
     if found is None:
         raise _malformed("a line that is no row of a watch", data[-_SHOWN:])
-    count = int(found[1])
-    if count > MAX_ROUND_ROWS:
-        raise NotPossible(TOO_MANY)
-    return NodeRound(data, at, count)
+    return at, int(found[1])
 
 
 class RoundCutter:

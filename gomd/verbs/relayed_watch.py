@@ -10,9 +10,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
-from gomd.verbs.branch_rounds import ALIVE_BYTES, PassedOnBytes, refusal_bytes, round_bytes
+from gomd.verbs.branch_rounds import ALIVE_BYTES, PassedOnBytes, joined_bytes, refusal_bytes, round_bytes
 from gomd.verbs.branches import BranchRequest
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.first_rows import rank_of
 from gomd.verbs.forwarding import Asking
 from gomd.verbs.node_rounds import NodeRound, RoundCutter
 from gomd.verbs.own_rounds import follow_here
@@ -22,9 +23,11 @@ from libgomd.errors import GomdError, MalformedReply, NotFound, TooMany
 from libgomd.model import Node
 from libgomd.wire.lines import Request
 
-#: Seconds between two signs that this node is there; and for which rounds are gathered that come together.
+#: Seconds between two signs that this node is there.
 ALIVE_PERIOD: Final = 1.0
-GATHER_SECONDS: Final = 0.03
+#: Seconds for which rounds are gathered that come together: all of a period, as a rule, which nodes send over
+#: `gomd.verbs.round_times.SPREAD`. Two relays one after the other are through by its `MERGING_DELAY`.
+GATHER_SECONDS: Final = 0.06
 #: Bytes of rounds that are kept for one watch until the other daemon has read them.
 MAX_KEPT: Final = 64 << 20
 
@@ -41,11 +44,13 @@ class RelayedWatch:
         self._session = session
         self._asked = asked
         self._asking = asking
-        self._newest: dict[int, bytes] = {}
+        self._newest: dict[int, NodeRound] = {}
         self._kept = 0
         self._lines: list[bytes] = []
         self._wakeup: Deferred[None] | None = None
         self._tasks: set[Deferred[None]] = set()
+        repeated = asked.request.arguments[2:]  # behind -n SECONDS, see gomd.verbs.branches.is_relayed
+        self._rank = rank_of(Request(repeated[0], repeated[1:]))
         self._follower = TreeFollower(
             parts.clock, parts.members.own_id, parts.fan_out, asked.depth, asked.request, self._direct,
             self._through, parts.intermediates, lambda: len(asked.nodes) > parts.fan_out,
@@ -67,9 +72,15 @@ class RelayedWatch:
                 if not self._newest and not self._lines:
                     await self._something()
                 await deferLater(clock, GATHER_SECONDS)
-                data = self._lines + [round_bytes(node, rows) for node, rows in self._newest.items()]
+                lines, newest = self._lines, self._newest
                 self._lines, self._newest, self._kept = [], {}, 0
-                yield PassedOnBytes(b"".join(data) or ALIVE_BYTES)
+                if self._asked.joined:
+                    for data in joined_bytes(newest.items(), self._rank):
+                        yield PassedOnBytes(data)
+                else:
+                    lines += [round_bytes(node, each.data) for node, each in newest.items()]
+                if lines or not newest:
+                    yield PassedOnBytes(b"".join(lines) or ALIVE_BYTES)
         finally:
             for task in tuple(self._tasks):
                 task.cancel()
@@ -116,15 +127,17 @@ class RelayedWatch:
             raise
         except GomdError as failed:
             error = failed
-        self._kept -= len(self._newest.pop(node.id, b""))
+        if (kept := self._newest.pop(node.id, None)) is not None:
+            self._kept -= len(kept.data)
         self._lines.append(refusal_bytes(node.id, error))
         self._wake()
 
     def _take(self, node: int, cutter: RoundCutter, data: bytes | NodeRound) -> None:
         """Keep the newest round. :raises GomdError: the bytes are no rounds, or there are too many."""
         for found in cutter.feed(data) if isinstance(data, bytes) else (data,):
-            self._kept += len(found.data) - len(self._newest.get(node, b""))
-            self._newest[node] = found.data
+            older = self._newest.get(node)
+            self._kept += len(found.data) - (0 if older is None else len(older.data))
+            self._newest[node] = found
             if self._kept > MAX_KEPT:
                 raise TooMany("its rounds are more than a node keeps for others: watch this node itself")
         self._wake()

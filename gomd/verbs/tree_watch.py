@@ -5,13 +5,16 @@ Theory of operation. A `TreeFollower` stands between the feeds of a merged watch
 which each follows one node, and the streams. Up to `fan_out` nodes have a stream each. Beyond that, nodes
 that are to be followed at the same time are divided into branches; one node of each is the relay, and one
 stream to it brings the rounds of all of them. A node is followed in one way at a time: in a branch or
-directly. When a relay fails, is silent for `SILENCE_TIMEOUT` or sends rounds of nodes that it was not asked
-for, its nodes are divided anew without a word to the feeds, which keep the rounds that they have. A node of
-which a relay has nothing, or whose rounds from it are refused, is followed directly for `DIRECT_SECONDS`.
+directly. A relay joins the rounds that it has at a time; one that refuses to, because its version does not
+know how, is asked again for each by itself. When a relay fails, is silent for `SILENCE_TIMEOUT` or sends
+rounds of nodes that it was not asked for, its nodes are divided anew without a word to the feeds, which keep
+the rounds that they have. A node of which a relay has nothing, or whose rounds from it are refused, is
+followed directly for `DIRECT_SECONDS`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ClassVar, Final
 
@@ -24,7 +27,7 @@ from gomd.verbs.branch_rounds import BranchCutter
 from gomd.verbs.branches import MAX_SECONDS, BranchRequest, divide
 from gomd.verbs.intermediates import Intermediates
 from gomd.verbs.node_feeds import Take, about
-from gomd.verbs.node_rounds import RoundCutter, whole_round
+from gomd.verbs.node_rounds import NodeRound, RoundCutter, whole_round
 from gomd.verbs.tree_fan_out import SILENCE_TIMEOUT
 from libgomd.deadlines import Silence
 from libgomd.errors import GomdError, MalformedReply, MalformedRequest, NotPossible, TimedOut
@@ -40,34 +43,67 @@ FollowDirectly = Callable[[Node, Callable[[], None], Callable[[bytes], None]], A
 FollowThrough = Callable[[Node, Request, Callable[[], None], Callable[[bytes], None]], Awaitable[None]]
 
 
-class FollowedNode:
+class FollowedNode(ABC):
     """
     A node that somebody follows.
 
-    :ivar ended: fails with why it is followed no more. :ivar branch: in which it is followed, if in one.
-    :ivar single: stands for the stream that follows it directly, if one does. :ivar task: runs that stream.
+    :ivar branch: in which it is followed, if in one. :ivar single: stands for the stream that follows it
+        directly, if one does. :ivar task: runs that stream.
     """
 
-    def __init__(self, node: Node, opened: Callable[[], None], take: Take) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
-        self.opened = opened
-        self.take = take
-        self.ended: Deferred[None] = Deferred()
         self.branch: Branch | None = None
         self.single: object | None = None
         self.task: Deferred[None] | None = None
 
-    def fail(self, error: BaseException) -> None:
-        """Tell whoever follows it why it ends."""
+    @abstractmethod
+    def opened(self) -> None:
+        """Note that the node, or its relay, has agreed."""
+
+    @abstractmethod
+    def take(self, rows: NodeRound) -> None:
+        """Take a round. :raises MalformedReply: it is not good enough. :raises NotPossible: likewise."""
+
+    @abstractmethod
+    def failed(self, error: BaseException) -> None:
+        """Note why the node is followed no more."""
+
+
+class AwaitedNode(FollowedNode):
+    """A node whose follower waits. :ivar ended: fails with why it is followed no more."""
+
+    def __init__(self, node: Node, opened: Callable[[], None], take: Take) -> None:
+        super().__init__(node)
+        self.ended: Deferred[None] = Deferred()
+        self._opened = opened
+        self._take = take
+
+    def opened(self) -> None:
+        """See `FollowedNode`."""
+        self._opened()
+
+    def take(self, rows: NodeRound) -> None:
+        """See `FollowedNode`."""
+        self._take(rows)
+
+    def failed(self, error: BaseException) -> None:
+        """See `FollowedNode`."""
         if not self.ended.called:
             self.ended.errback(Failure(error))
 
 
 class Branch:
-    """One stream to a relay. :ivar left: the nodes that are followed through it, the relay among them."""
+    """
+    One stream to a relay.
 
-    def __init__(self, relay: Node, members: Iterable[FollowedNode]) -> None:
+    :ivar left: the nodes that are followed through it, the relay among them.
+    :ivar joined: whether the relay is asked to join their rounds.
+    """
+
+    def __init__(self, relay: Node, members: Iterable[FollowedNode], joined: bool) -> None:
         self.relay = relay
+        self.joined = joined
         self.left = {each.node.id: each for each in members}
         self.asked = frozenset(self.left)
         self.task: Deferred[None] | None = None
@@ -108,7 +144,7 @@ class TreeFollower:
         self._connecting = DeferredSemaphore(fan_out)
         self._branches: set[Branch] = set()
         self._singles: set[FollowedNode] = set()
-        self._joining: list[FollowedNode] = []
+        self._joining: dict[FollowedNode, None] = {}
         self._direct_until: dict[int, float] = {}
 
     async def follow(self, node: Node, opened: Callable[[], None], take: Take) -> None:
@@ -116,22 +152,29 @@ class TreeFollower:
         if not self._is_large() or self._depth < 1:
             await self._direct(node, opened, take)
             return
-        member = FollowedNode(node, opened, take)
-        if self._direct_until.get(node.id, 0.0) > self._clock.seconds():
-            self._follow_directly(member)
-        else:
-            self._join(member)
+        member = AwaitedNode(node, opened, take)
+        self.begin(member)
         try:
             await member.ended
         finally:
-            if member.branch is not None:  # its rounds, or their absence, were not good enough
-                self._direct_until[node.id] = self._clock.seconds() + DIRECT_SECONDS
-            self._drop(member)
+            self.end(member)
+
+    def begin(self, member: FollowedNode) -> None:
+        """Follow a node of a large cluster until `end`, or until its `FollowedNode.failed` is called."""
+        if self._direct_until.get(member.node.id, 0.0) > self._clock.seconds():
+            self._follow_directly(member)
+        else:
+            self._join(member)
+
+    def end(self, member: FollowedNode) -> None:
+        """Follow a node no more."""
+        if member.branch is not None:  # its rounds, or their absence, were not good enough
+            self._direct_until[member.node.id] = self._clock.seconds() + DIRECT_SECONDS
+        self._drop(member)
 
     def _drop(self, member: FollowedNode) -> None:
         """Follow a node no more, in whatever way it is followed."""
-        if member in self._joining:
-            self._joining.remove(member)
+        self._joining.pop(member, None)
         branch, member.branch = member.branch, None
         if branch is not None:
             branch.left.pop(member.node.id, None)
@@ -148,10 +191,10 @@ class TreeFollower:
         """Follow a node together with all that are to be followed in this turn of the reactor."""
         if not self._joining:
             self._clock.callLater(0, self._plan)
-        self._joining.append(member)
+        self._joining[member] = None
 
     def _plan(self) -> None:
-        joining, self._joining = self._joining, []
+        joining, self._joining = list(self._joining), {}
         if not joining:
             return
         if len(self._branches) + len(self._singles) + len(joining) > self._fan_out:
@@ -182,8 +225,12 @@ class TreeFollower:
             for member in members:
                 self._follow_directly(member)
             return
-        branch = Branch(relay, members)
-        for member in members:
+        self._begin(relay, members)
+
+    def _begin(self, relay: Node, members: Iterable[FollowedNode]) -> None:
+        """Follow ``members``, the relay among them, through the relay."""
+        branch = Branch(relay, members, self._intermediates.joins(relay.id, self._clock.seconds()))
+        for member in branch.left.values():
             member.branch = branch
         self._branches.add(branch)
         task = Deferred.fromCoroutine(self._follow_branch(branch))
@@ -237,7 +284,7 @@ class TreeFollower:
         if member.single is single:
             self._singles.discard(member)
             member.single = member.task = None
-            member.fail(error)
+            member.failed(error)
 
     # -- through a relay
 
@@ -257,12 +304,17 @@ class TreeFollower:
                 if node not in branch.asked:
                     raise MalformedReply(f"it sends rounds of node {node}, about which it was not asked")
                 member = branch.left.get(node)
-                if member is not None:
+                if member is None:
+                    continue
+                if isinstance(rows, NodeRound):
+                    member.take(rows)
+                else:
                     self._take(member, rows)
 
         asked = BranchRequest(
-            self._depth - 1, MAX_SECONDS, tuple(sorted(branch.asked - {relay.id})), self._request
-        ).as_request()
+            self._depth - 1, MAX_SECONDS, tuple(sorted(branch.asked - {relay.id})), self._request,
+            branch.joined,
+        ).as_request()  # fmt: skip
         reading: Deferred[None] = Deferred.fromCoroutine(_whole(self._through(relay, asked, opened, take)))
         silence.guard(reading)
         error: GomdError
@@ -289,11 +341,20 @@ class TreeFollower:
         try:
             member.take(whole_round(rows))
         except (MalformedReply, NotPossible) as error:
-            member.fail(about(member.node, error))
+            self.end(member)
+            member.failed(about(member.node, error))
 
     def _give_up(self, branch: Branch, error: GomdError) -> None:
         relay, now = branch.relay, self._clock.seconds()
         branch.task = None
+        if isinstance(error, MalformedRequest) and branch.joined:
+            self._intermediates.note_not_joining(relay.id, now)
+            members = tuple(branch.left.values())
+            for member in members:
+                self._drop(member)
+            if members:
+                self._begin(relay, members)
+            return
         log = self._log.warn if isinstance(error, MalformedReply) else self._log.info
         log(
             "node {node} {name} watches no branch for this one any more, which is watched otherwise: {error}",

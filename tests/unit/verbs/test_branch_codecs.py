@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from gomd.verbs.branch_rounds import BranchCutter
+from gomd.verbs.branch_rounds import JOINED_BYTES, BranchCutter, joined_bytes
 from gomd.verbs.branch_rows import BranchReader, answer_rows
 from gomd.verbs.branches import MAX_BRANCH, divide, ids_in, ids_text, parse_branch
+from gomd.verbs.node_rounds import NodeRound
 from libgomd.errors import GomdError, MalformedReply, MalformedRequest
 
 IDS = some.lists(some.integers(1, 65535), max_size=MAX_BRANCH, unique=True).map(sorted)
@@ -60,7 +61,10 @@ def test_answers_are_read_as_they_were_written(answers: dict[int, list[str]]) ->
 
 
 @given(
-    some.lists(some.binary(max_size=40) | some.sampled_from([b"3*5\r\n", b"+\r\n", b"12345", b"4!502 x\r\n"]))
+    some.lists(
+        some.binary(max_size=44)
+        | some.sampled_from([b"3*5\r\n", b"+\r\n", b"12345", b"4!502 x\r\n", b"*1 22\r\n", b"*2 50\r\n"])
+    )
 )
 def test_any_bytes_are_cut_or_refused(pieces: list[bytes]) -> None:
     """Nothing but the errors of gomd comes of them."""
@@ -68,6 +72,45 @@ def test_any_bytes_are_cut_or_refused(pieces: list[bytes]) -> None:
     try:
         for piece in pieces:
             for _node, data, _why in cutter.feed(piece):
-                assert data is None or len(data) < 10**9
+                assert data is None or len(data.data if isinstance(data, NodeRound) else data) < 10**9
     except GomdError:
         pass
+
+
+@given(
+    some.dictionaries(
+        some.integers(1, 65535),
+        some.tuples(
+            some.integers(0, 3), some.integers(0, 1 << 33), some.none() | some.floats(allow_nan=False)
+        ),
+        max_size=MAX_BRANCH,
+    )
+)
+def test_joined_rounds_are_read_as_they_were_written(
+    rounds: dict[int, tuple[int, int, float | None]],
+) -> None:
+    """With what the relay says of each."""
+    written = {
+        node: NodeRound(b'{"pid": 1, "round": 1, "rows": %d}\r\n' % count * count, None, count, matched, rank)
+        for node, (count, matched, rank) in rounds.items()
+    }
+    data = b"".join(joined_bytes(written.items(), lambda each: each.rank))
+    read = {
+        node: (each.data, each.count, each.matched(), each.rank, len(each.rows()))
+        for node, each, _ in BranchCutter().feed(data)
+        if isinstance(each, NodeRound)
+    }
+    assert read == {
+        node: (each.data, each.count, min(each.matched(), (1 << 32) - 1), each.rank, each.count)
+        for node, each in written.items()
+    }
+
+
+def test_much_is_joined_in_pieces() -> None:
+    """So that whoever reads them keeps little that is not whole."""
+    large = NodeRound(b"x" * (JOINED_BYTES // 3), None, 1)
+    pieces = list(joined_bytes([(node, large) for node in range(1, 8)], lambda each: None))
+    assert [[node for node, _, _ in BranchCutter().feed(each)] for each in pieces] == [
+        [1, 2, 3, 4],
+        [5, 6, 7],
+    ]

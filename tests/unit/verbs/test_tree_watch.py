@@ -11,12 +11,13 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from gomd.verbs.branch_rounds import BranchCutter, PassedOnBytes, refusal_bytes, round_bytes
-from gomd.verbs.branches import RELAY
+from gomd.verbs.branch_rounds import BranchCutter, PassedOnBytes, joined_bytes, refusal_bytes, round_bytes
+from gomd.verbs.branches import JOINED, RELAY
+from gomd.verbs.node_rounds import NodeRound, whole_round
 from libgomd.errors import GomdError, NotFound, TimedOut
 from libgomd.model import Event, EventKind, Role
 from libgomd.wire.lines import Request
-from tests.tree_cluster import TreeCluster, node_of
+from tests.tree_cluster import ROOT, TreeCluster, WiredPeers, node_of
 from tests.unit.protocols.talk import Talk
 
 EVERYBODY = list(range(1, 13))
@@ -189,10 +190,26 @@ def _lies(cluster: TreeCluster, pieces: Sequence[bytes], pause: float = 0.3) -> 
 ROUND = b'{"value": 66, "round": 1, "rows": 1}\r\n'
 
 
+def joined(*nodes: int, data: bytes = ROUND) -> bytes:
+    """Return the same round of each node, joined."""
+    return b"".join(joined_bytes([(node, whole_round(data)) for node in nodes], lambda _: None))
+
+
+def _changed(before: bytes, after: bytes) -> bytes:
+    """Return what is joined, changed in one place."""
+    data = joined(4, 5)
+    assert data.count(before) == 1
+    return data.replace(before, after)
+
+
 @pytest.mark.parametrize(
     "pieces",
     [[round_bytes(9, ROUND)], [b"junk\r\n"], [b"5*99999999999\r\n"], [b"x" * 9000], [b".\r\n"],
-     [b'{"code": 500, "error": "a bug"}\r\n'], [round_bytes(4, b"no row\r\n")]],
+     [b'{"code": 500, "error": "a bug"}\r\n'], [round_bytes(4, b"no row\r\n")],
+     [joined(9)], [joined(4, 9)], [b"*999 9\r\n"], [b"*2 999999999\r\n"], [b"*2 30\r\n" + b"x" * 30],
+     [_changed(b"*2 ", b"*1 ")], [_changed(b"\0\5\0\0", b"\0\5\0\1")],
+     [joined(4).replace(b'"round', b'"ruond')], [joined(4).replace(b"66", b"\xff6")],
+     [joined(4).replace(b"\0\1\0\0\0\1", b"\0\2\0\0\0\1")]],
 )  # fmt: skip
 def test_a_relay_that_lies(twelve: TreeCluster, pieces: list[bytes]) -> None:
     """Rounds of nodes that it was not asked about are shown to nobody; its branch is watched otherwise."""
@@ -224,6 +241,55 @@ def test_a_relay_that_knows_or_reaches_fewer_nodes(twelve: TreeCluster) -> None:
     assert [(row["from"], row.get("value"), row["rows_age"]) for row in rounds[-1]] == [
         (node, node, 0) for node in EVERYBODY
     ]
+
+
+def test_relays_of_an_older_version(twelve: TreeCluster) -> None:
+    """They are asked once to join rounds, and then for each by itself; a viewer sees no difference."""
+    twelve.wires.separate = set(EVERYBODY)
+    for _ in range(2):
+        viewer = Viewer(twelve, "watch -n 1 @all load")
+        for each in viewer.rounds(5.0):
+            assert [(row["from"], row["value"], row["rows_age"]) for row in each] == [
+                (node, node, 0) for node in EVERYBODY
+            ]
+        viewer.say("load")
+    asked = [request for _, _, request in twelve.wires.asked if request.verb == RELAY]
+    assert [JOINED in request.arguments for request in asked] == [True] * 3 + [False] * 6
+    twelve.wires.separate = set()
+    twelve.clock.advance(600.0)
+    Viewer(twelve, "watch -n 1 @all load").rounds(2.0)
+    asked = [request for _, _, request in twelve.wires.asked if request.verb == RELAY]
+    assert all(JOINED in request.arguments for request in asked[-3:])
+
+
+def test_an_older_version_asks(twelve: TreeCluster) -> None:
+    """It gets each round by itself, as ever; a newer one gets them together, once a period."""
+    words = ("-n", "1", "load")
+
+    def heard(*words: str) -> list[list[tuple[int, bytes]]]:
+        request = Request(RELAY, ("0", "86400", "4-6", "watch", *words))
+        relay = node_of(3)
+        pieces: list[bytes] = []
+        following = Deferred.fromCoroutine(
+            WiredPeers(1, twelve.wires).follow(relay, request, ROOT, lambda: None, pieces.append)
+        )
+        twelve.clock.advance(3.0)
+        following.addErrback(lambda _: None)
+        following.cancel()
+        twelve.clock.advance(1.0)
+        assert all((b"*4 " in each) is (JOINED in words) for each in pieces[1:])
+        found = [list(BranchCutter().feed(each)) for each in pieces[1:]]
+        return [
+            [(node, rows.data if isinstance(rows, NodeRound) else rows or b"") for node, rows, _ in each]
+            for each in found
+        ]
+
+    plain, together = heard(*words), heard(JOINED, *words)
+    assert len(together) >= 2
+    for rounds in (*plain, *together):
+        assert sorted(node for node, _ in rounds) == [3, 4, 5, 6]
+        for node, data in rounds:
+            assert json.loads(data)["value"] == node
 
 
 def test_a_node_that_is_silent_grows_old(twelve: TreeCluster) -> None:
@@ -265,9 +331,15 @@ def test_what_a_relay_sends_is_cut_anywhere() -> None:
         + round_bytes(5, ROUND * 3)
     )  # fmt: skip
     expected = [(3, ROUND, ""), (4, None, "404 node 4 is not known"), (5, ROUND * 3, "")]
+    data += joined(7, 8) + joined(6)
+    expected += [(node, ROUND, "") for node in (7, 8, 6)]
     for size in (1, 2, 7, 50, 1000):
         cutter = BranchCutter()
-        found = [each for at in range(0, len(data), size) for each in cutter.feed(data[at : at + size])]
+        found = [
+            (node, rows.data if isinstance(rows, NodeRound) else rows, why)
+            for at in range(0, len(data), size)
+            for node, rows, why in cutter.feed(data[at : at + size])
+        ]
         assert found == expected, size
     with pytest.raises(TimedOut):
         list(BranchCutter().feed(b".\r\n"))
