@@ -26,6 +26,8 @@ def no_daemon(reason: str) -> Finding:
 
 def _start() -> str:
     found = installation()
+    if importlib.util.find_spec("gomd") is None:
+        return f"{found.whole}; or name the daemon of another machine: gom -c tcp:HOST:2901"
     if found.kind is InstalledBy.PACKAGE or found.is_service:
         return "systemctl start gomd; journalctl -u gomd says why it ended"
     by_hand = f"{find_twistd() or twistd_name()} -n gomd"
@@ -89,9 +91,10 @@ def configuration(config: str, limit: float = CHECK_TIMEOUT) -> Iterator[Finding
     :param config: the file, empty for the one that the daemon would find.
     """
     twistd = find_twistd()
-    if twistd is None:
+    if twistd is None or importlib.util.find_spec("gomd") is None:
+        missing = "twistd" if twistd is None else "the daemon"
         yield Finding(
-            "installation", BAD, "twistd is not there, so gomd cannot be started",
+            "installation", BAD, f"{missing} is not installed, so gomd cannot be started",
             installation().whole,
         )  # fmt: skip
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from gom import init_options
@@ -24,10 +24,14 @@ from libgomd.wire.text import printable
 #: Minutes that an invitation is open unless another number is given, and at most.
 MINUTES: Final = 10
 MAX_MINUTES: Final = 60
+#: Where an invitation listens when the engine swim has its usual port: that is so far above the peer port.
+OTHER_PORT: Final = 5427
+_SWIM_OFFSET: Final = 2
 USAGE: Final = f"""\
 usage: gom invite [--port PORT] [--address ADDRESS] [--minutes N] [--yes]
 
-  --port PORT        where to listen while the invitation is open; {INVITE_PORT} unless said
+  --port PORT        where to listen while the invitation is open; {INVITE_PORT} unless said, and {OTHER_PORT}
+                     where the engine swim has that
   --address ADDRESS  of this machine, to listen at; those of [peers] unless said
   --minutes N        how long the invitation is open, at most {MAX_MINUTES}; {MINUTES} unless said
   --yes              give the key to whoever knows the code, without asking
@@ -44,9 +48,9 @@ Exit status: 0 a node has the key now, 1 nobody has got it, 2 wrong usage, 3 no 
 
 
 class InviteOptions(NamedTuple):
-    """What `gom invite` was told."""
+    """What `gom invite` was told. :ivar port: None: not said."""
 
-    port: int = INVITE_PORT
+    port: int | None = None
     address: str = ""
     minutes: int = MINUTES
     asks: bool = True
@@ -98,15 +102,13 @@ def invite(
         rows = json.loads("[" + ",".join(_nodes(places, token)) + "]")
         return any(row["name"] == name and row["up"] for row in rows)
 
+    port = options.port or port_beside(told)
     code = new_code()
     try:
-        invitation = Invitation(addresses, options.port, digits_of(code), str(told["name"]), is_taken)
+        invitation = Invitation(addresses, port, digits_of(code), str(told["name"]), is_taken)
     except OSError as error:
         raise ConfigError(
-            [
-                f"cannot listen at {shown(addresses[0], options.port)} ({error.strerror}): "
-                "choose another --port"
-            ]
+            [f"cannot listen at {shown(addresses[0], port)} ({error.strerror}): choose another --port"]
         ) from error
     with invitation:
         usual = invitation.port == INVITE_PORT
@@ -167,6 +169,12 @@ def _decide(
     _tell(places, token, "given", caller.name, caller.address)
     _say(f"{who} has the key and its gomd.ini; it is a node once gomd runs there")
     return 0
+
+
+def port_beside(told: Mapping[str, Any]) -> int:
+    """Return the port at which an invitation listens beside the daemon that told about itself."""
+    has_swim = "swim" in str(told.get("engine")).split(",")
+    return OTHER_PORT if has_swim and told.get("port") == INVITE_PORT - _SWIM_OFFSET else INVITE_PORT
 
 
 def _introduction(told: dict[str, Any], options: InviteOptions) -> tuple[Introduction, list[str]]:

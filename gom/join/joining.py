@@ -55,7 +55,10 @@ def join(channel: Channel, name: str, code: bytes) -> Joined:
     where = {"from": channel.here, "to": channel.there}
     hello = {"join": VERSION, "name": name, **where, "pake": exchange.first.hex()}
     exchange.say(channel.send(hello))
-    answer, line = channel.receive()
+    try:
+        answer, line = channel.receive()
+    except ConnectionLost as error:
+        raise ConnectionLost(f"{error}: name the host and port that `gom invite` shows there") from error
     inviter = text_in(answer, "name")
     exchange.say(line)
     exchange.meet(bytes_in(answer, "pake"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 from tests.integration.systemd.machine import Machine, wait_until
@@ -79,6 +80,37 @@ def test_installed_it_is_up_for_everybody(machine: Machine) -> None:
                            "--set", "peers.seeds=10.9.8.1:5428")  # fmt: skip
     assert checked.returncode != 0
     assert "kinship" in checked.stdout + checked.stderr
+
+
+def mends(machine: Machine) -> str:
+    """What `gom doctor` says is to be done: nothing of it is for a checkout, or for pip."""
+    findings = [json.loads(line) for line in machine.run("gom", "--json", "doctor", check=False).splitlines()]
+    found = [f"{each['check']}: {each['mend']}" for each in findings if each["mend"]]
+    assert not re.search(r"\b(make|pip|venv|checkout)\b|contrib/|/opt/", "\n".join(found)), found
+    return "\n".join(found)
+
+
+def test_what_doctor_names_can_be_done(machine: Machine) -> None:
+    """With a criu that does not work, STATE open to others, no daemon, and no gomd at all."""
+    install(machine)
+    machine.write("/etc/gomd/gomd.ini", "[jobs]\ncriu = /usr/bin/false\n")
+    machine.run("systemctl", "restart", "gomd")
+    machine.run("chmod", "755", "/var/lib/gomd")
+    found = mends(machine)
+    assert "criu: as root: apt install criu, or for a newer one: sh /usr/share/gomd/get-criu" in found
+    assert "chmod 700 /var/lib/gomd" in found
+    machine.run("sh", "-n", "/usr/share/gomd/get-criu")
+    machine.run("systemctl", "stop", "gomd")
+    machine.write("/etc/gomd/gomd.ini", "[peers]\nengine = swim\nseeds = 10.9.8.1:5428\n")
+    found = mends(machine)
+    assert "daemon: systemctl start gomd" in found
+    checked = machine.run("gom", "--json", "doctor", check=False)
+    assert "kinship (Debian has no package of it)" in checked
+    machine.run("rm", "/etc/gomd/gomd.ini")
+    apt(machine, "purge", "gomd")
+    found = mends(machine)
+    assert "daemon: apt install gomd; or name" in found
+    assert "installation: apt install gomd" in found
 
 
 def test_init_makes_it_a_node_and_later_upgrades_ask_nothing(machine: Machine) -> None:

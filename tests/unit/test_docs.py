@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from libgomd.wire.values import dumps
+
 ROOT = Path(__file__).parents[2]
 #: The folders and files that people write; generated and captured files are not among them.
 FOLDERS = ("bench", "clients", "contrib", "demo", "docs", "gom", "gomd", "libgomd", "tests", "twisted")
@@ -199,3 +201,16 @@ def exists(name: str) -> bool:
     if here.is_dir():
         here = here / "__init__.py"
     return re.search(rf"\b{rest[0]}\b", here.read_text("utf-8")) is not None
+
+
+def test_what_a_script_looks_for_in_json_is_written_like_that() -> None:
+    """A pattern such as `"kind": "down"` has the space that gomd's JSON has."""
+    found = [
+        (path.name, each)
+        for path in (ROOT / "docs").glob("*.md")
+        for each in re.findall(r"\*'(\"\w+\":[^']*)'\*", path.read_text("utf-8"))
+    ]
+    assert found
+    for page, pattern in found:
+        name, value = re.findall(r"\w+", pattern)
+        assert pattern in dumps({"time": 1.0, name: value}), f"{page}: {pattern}"

@@ -11,7 +11,7 @@ import pytest
 
 from gom.init_file import NewNode, text_of
 from gom.init_options import parse as parse_init
-from gom.invite import InviteOptions, _introduction, parse
+from gom.invite import InviteOptions, _introduction, parse, port_beside
 from gom.join.agreed import checked, is_there, still_needed, unknown
 from gom.join.protocol import (
     Exchange,
@@ -23,6 +23,7 @@ from gom.join.protocol import (
     new_code,
     text_in,
 )
+from gomd.cluster.swim.setup import PORT_OFFSET
 from libgomd.errors import MalformedReply, MalformedRequest, NotAllowed
 from libgomd.keys import new_key_file
 
@@ -212,3 +213,19 @@ def test_a_new_node_is_told_a_seed_where_it_needs_one(
     }  # fmt: skip
     introduction, _addresses = _introduction(told, InviteOptions())
     assert (introduction.seeds, dict(introduction.agreed)) == (seeds, agreed)
+
+
+@pytest.mark.parametrize(
+    ("engine", "port", "listens"),
+    [
+        ("heartbeat", 5428, 5430),
+        ("swim", 5428, 5427),  # swim listens at 5430
+        ("heartbeat,swim", 5428, 5427),
+        ("swim", 6000, 5430),
+        ("serf", 5428, 5430),
+    ],
+)
+def test_an_invitation_listens_beside_the_engine(engine: str, port: int, listens: int) -> None:
+    """Never where the daemon has a socket already: at its port, and those of its engine."""
+    assert port_beside({"engine": engine, "port": port}) == listens
+    assert listens not in (port, port + PORT_OFFSET * ("swim" in engine))
