@@ -29,6 +29,7 @@ from gomd.interfaces import (
     IPeers,
     IThreads,
 )
+from gomd.services.collect_backlog import Backlog
 from gomd.services.history_pages import HistoryPages
 from gomd.verbs.collect import OWN
 from libgomd.errors import GomdError, NotPossible, SourceUnavailable, TimedOut, TooMany
@@ -88,6 +89,7 @@ class Collecting(Service):
         self._rows = self._pages = self._failed = self._nodes = 0
         self._refusals: dict[int, str] = {}
         self._asked_at: dict[int, float] = {}
+        self._backlog = Backlog()
         self._loop = LoopingCall(self._start)
         self._loop.clock = clock
 
@@ -135,6 +137,7 @@ class Collecting(Service):
             mine = await self._call(lambda database: database.lease(sorted({*nodes, own_id}), OWN))
             seen = await self._call(lambda database: database.lease([own_id], SEEN))
             self._nodes = len(mine)
+            self._backlog.nodes_are(mine.keys(), self._clock.seconds())
             self._asked_at = {node: at for node, at in self._asked_at.items() if node in mine}
             # Those first that wait longest: a round has no time for all of thousands.
             waiting = sorted(mine.items(), key=lambda each: self._asked_at.get(each[0], 0.0))
@@ -154,6 +157,8 @@ class Collecting(Service):
             self._wait(error)
         else:
             self._recovered()
+            if text := self._backlog.sentence(self._clock.seconds()):
+                self._log.warn("{text}", text=text)
 
     async def _work(
         self, todo: deque[tuple[int, str, str]], nodes: dict[int, Node], own_id: int, end: float
@@ -169,9 +174,11 @@ class Collecting(Service):
                     page = await self._pages_of.of(nodes[node], cursor)
             except GomdError as error:
                 self._note_failure(node, error)
+                self._backlog.note_whole(node, self._clock.seconds())
                 continue
             self._refusals.pop(node, None)
             if page.cursor == cursor and not page.lines:
+                self._note_whole(node, stream)
                 continue
             try:
                 stored = await self._store(AskedPage(node, stream, cursor, page))
@@ -184,6 +191,12 @@ class Collecting(Service):
             self._pages += 1
             if page.more:
                 todo.append((node, stream, page.cursor))
+            else:
+                self._note_whole(node, stream)
+
+    def _note_whole(self, node: int, stream: str) -> None:
+        if stream == OWN:
+            self._backlog.note_whole(node, self._clock.seconds())
 
     async def _store(self, page: AskedPage) -> int | None:
         """Store a page, together with those that others have brought while the database was busy."""
@@ -261,4 +274,6 @@ class Collecting(Service):
         yield Counter("collected_pages", self._pages, "pages stored in the database")
         yield Counter("collected_nodes", self._nodes, "nodes that this collector stores, not another one")
         yield Counter("collect_failed", self._failed, "pages that a node did not give")
+        behind = round(self._backlog.seconds(self._clock.seconds()), 1)
+        yield Counter("collect_behind", behind, "seconds for which nodes wait; 0 unless it falls behind")
         yield Counter("collect_waits", waits, self._trouble or "seconds since the database was last used")

@@ -105,6 +105,11 @@ _FAILURES: Final = (
         "seconds the database of the history could not be used",
         "look at [history] database; `gom stats` says why",
     ),
+    (
+        "collect_behind",
+        "seconds some node waits to be collected",
+        "give [history] database a faster server, or let a second node collect",
+    ),
     ("jobs_journal_failed", "changes of the job table could not be written", "look at the disk of STATE"),
     ("processes_stuck", "processes have files in /proc that cannot be read", "gom ps; {hanging}"),
     ("network_looks_failed", "checks of the addresses failed", "journalctl -u gomd -p warning"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import implementer, provider
 from zope.interface.verify import verifyClass, verifyObject
 
 from gomd.history.none import NoHistory
@@ -24,6 +26,7 @@ from gomd.interfaces import (
     IThreads,
 )
 from gomd.protocols.no_peers import NoPeers
+from gomd.services.collect_backlog import BEHIND_AFTER
 from gomd.services.collecting import DATABASE_TIMEOUT, EXPIRE_PERIOD, PERIOD, ROUND_LIMIT, Collecting
 from gomd.services.history_pages import PAGE_TIMEOUT
 from libgomd.errors import NotPossible, PeerUnreachable, SourceUnavailable, TimedOut
@@ -98,6 +101,34 @@ class Peers(NoPeers):
         else:
             yield [dumps({"cursor": f"f.{at + 1}", "more": at + 1 < self.pages[node]})]
             yield [f"page {at + 1}"]
+
+
+class SlowPeers(Peers):
+    """Each page takes a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
+        await deferLater(self._clock, 1.0)
+        return await super().ask(node, request, caller, json)
+
+
+@contextmanager
+def warnings_in(texts: list[str]) -> Iterator[None]:
+    """Gather what is logged as a warning, as text."""
+
+    @provider(ILogObserver)
+    def gather(event: LogEvent) -> None:
+        if event.get("log_level") is LogLevel.warn:
+            texts.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(gather)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(gather)
 
 
 @implementer(ICollectedHistory)
@@ -269,6 +300,38 @@ class CollectingTests(SynchronousTestCase):
         self.assertEqual(
             {node for node, stream, _lines in self.database.stored if node > 1}, set(range(70, 101))
         )
+
+    def test_a_collector_that_cannot_keep_up_says_so(self) -> None:
+        """Once, with the number of nodes and what to do; and once when it has caught up."""
+        self.stop()
+        logged: list[str] = []
+        peers = SlowPeers(self.clock)
+        peers.pages = {2: 10**6, 3: 1}
+        self.collecting = Collecting(
+            self.make, Own(), Members(), peers, self.threads, Threads(self.clock), self.clock
+        )
+        with warnings_in(logged):
+            self.collecting.startService()
+            self.advance(BEHIND_AFTER - 60)
+            self.assertEqual((logged, self.counter("collect_behind")), ([], 0))
+            self.advance(600)
+            [text] = logged
+            self.assertIn("1 of 3 nodes wait for up to 9", text)
+            self.assertIn("let a second node collect, too", text)
+            self.assertGreater(self.counter("collect_behind"), BEHIND_AFTER)
+            peers.pages[2] = 0
+            self.advance(60)
+            self.assertEqual(logged[1:], ["the collection of the history has caught up"])
+            self.assertEqual(self.counter("collect_behind"), 0)
+
+    def test_a_node_that_gives_nothing_is_no_backlog(self) -> None:
+        """That it is not collected is said elsewhere, once."""
+        self.peers.refused[2] = (405, "this node keeps no history that can be read")
+        self.peers.unreachable = {3}
+        logged: list[str] = []
+        with warnings_in(logged):
+            self.advance(2 * BEHIND_AFTER)
+        self.assertEqual(logged, ["node 2 is not collected: 405 this node keeps no history that can be read"])
 
     def test_a_node_that_refuses_is_named_once(self) -> None:
         """An older gomd, one that keeps nothing, one that trusts nobody."""
