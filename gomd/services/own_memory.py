@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import linecache
 import re
 import sys
 from collections.abc import Collection
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 #: `M_ARENA_MAX` of malloc.h: how many heaps the C library makes for the threads of a process.
 _ARENA_MAX: Final = -8
@@ -20,6 +21,18 @@ LOADED_BY_TWISTD: Final = (
     "argparse", "difflib", "twisted.conch", "twisted.cred", "twisted.plugins", "twisted.trial",
     "twisted.words", "unittest",
 )  # fmt: skip
+#: What Twisted keeps under a name of one of its own modules, and no daemon uses: that module, the name, and
+#: what it is. The first one is for old programs, the other one for `twistd --debug`.
+KEPT_BY_TWISTED: Final = (
+    ("twisted.python.compat", "cookielib", "http.cookiejar"),
+    ("twisted.application.app", "pdb", "pdb"),
+)
+#: What these load in turn, and nothing else here uses: a client of HTTP, mail messages, a debugger.
+LOADED_IN_TURN: Final = (
+    "email._encoded_words", "email._policybase", "email.feedparser", "email.header", "email.iterators",
+    "email.message", "email.parser", "http", "urllib.error", "urllib.request", "urllib.response",
+)  # fmt: skip
+OF_THE_DEBUGGER: Final = ("bdb", "cmd", "code", "codeop", "pdb")
 
 
 def use_one_heap() -> None:
@@ -65,6 +78,22 @@ def give_back_free_memory() -> None:
         trim(0)
 
 
+class _Later(ModuleType):
+    """A module that is loaded when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def load_when_used(kept: Collection[tuple[str, str, str]] = KEPT_BY_TWISTED) -> None:
+    """Let modules be loaded when they are used that another module keeps under a name: see the constant."""
+    for holder_name, name, module_name in kept:
+        holder = sys.modules.get(holder_name)
+        module = sys.modules.get(module_name)
+        if holder is not None and module is not None and getattr(holder, name, None) is module:
+            setattr(holder, name, _Later(module_name))
+
+
 def forget_modules(names: Collection[str] = LOADED_BY_TWISTD) -> bool:
     """
     Forget modules, and those below them, that no other module refers to. Python loads them again if need be.
@@ -92,6 +121,8 @@ def forget_modules(names: Collection[str] = LOADED_BY_TWISTD) -> bool:
 def _refers(name: str, module: object, chosen: Collection[str]) -> bool:
     """Whether a module has one of the chosen ones, or something of theirs, under a name of its own."""
     for key, value in list(getattr(module, "__dict__", {}).items()):
+        if isinstance(value, _Later):
+            continue
         if isinstance(value, ModuleType):
             if value.__name__ in chosen and value.__name__ != f"{name}.{key}":
                 return True

@@ -133,9 +133,9 @@ def _datagram_socket(address: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     try:
         allow_tentative(bound, address)
-        # Python's own pairs of host and port lose the zone.
-        numeric = socket.AI_NUMERICHOST
-        bound.bind(socket.getaddrinfo(address, port, bound.family, socket.SOCK_DGRAM, flags=numeric)[0][4])
+        # Python's own pairs of host and port lose the zone. Bytes: see `gomd.services.listening`.
+        host, numeric = address.encode(), socket.AI_NUMERICHOST
+        bound.bind(socket.getaddrinfo(host, port, bound.family, socket.SOCK_DGRAM, flags=numeric)[0][4])
     except OSError:
         bound.close()
         raise

@@ -12,7 +12,13 @@ from twisted.python import usage
 from gomd.config import READING, SHORT_OPTIONS, Config, Environment, find_file, load, overrides_for
 from gomd.services.installed_files import installed_files
 from gomd.services.journald import PRIORITIES, goes_to_journal
-from gomd.services.own_memory import LOADED_BY_TWISTD, forget_modules
+from gomd.services.own_memory import (
+    LOADED_BY_TWISTD,
+    LOADED_IN_TURN,
+    OF_THE_DEBUGGER,
+    forget_modules,
+    load_when_used,
+)
 from libgomd.errors import ConfigError, NotPossible
 from libgomd.stdfds import open_closed_streams
 from libgomd.version import VERSION
@@ -81,8 +87,9 @@ class Options(usage.Options):
             print(f"gomd: processes {f'cannot be moved: {why_not}' if why_not else 'can be moved'}")
             sys.exit(0)
         # The daemon is imported next, and takes the place of what is needed no more.
-        forget_modules(LOADED_BY_TWISTD)
-        forget_modules(READING)
+        load_when_used()
+        for names in (LOADED_BY_TWISTD, LOADED_IN_TURN, OF_THE_DEBUGGER, READING):
+            forget_modules(names)
 
     def _check_files(self) -> None:
         """:raises ConfigError: with every mistake in the files that the configuration names."""

@@ -14,10 +14,8 @@ from gomd.verbs.kept_shares import KeptShares
 from gomd.verbs.memory import node_of
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.relay_gates import Gates
-from gomd.verbs.relayed_commands import commands_on
 from gomd.verbs.replies import Relayed, Reply, Replying
 from gomd.verbs.table import Verb, VerbTable
-from gomd.verbs.tree_fan_out import Ways
 from libgomd.errors import NotFound, NotPossible, PeerUnreachable, TimedOut
 from libgomd.model import Counter, Node
 from libgomd.wire.lines import BLOCK, Request
@@ -88,12 +86,13 @@ class Dispatch:
             return asking.ask(parts, session, node, request)
 
         if verb.name in RELAYED and sum(node.up for node in nodes) > 1:
+            from gomd.verbs.tree_fan_out import Ways  # many daemons are never asked this
+            from gomd.verbs.tree_order import ask_tree
+
             ways = Ways(
                 parts.clock, parts.members.own_id, parts.fan_out, ask,
                 lambda node, asked: asking.through(parts, session, node, asked), parts.intermediates, gates,
             )  # fmt: skip
-            from gomd.verbs.tree_order import ask_tree  # many daemons are never asked this
-
             return ask_tree(nodes, ways, request, session.json, self._shares.of(session))
         limit = PATIENT_NODE_TIMEOUT if verb.patient else NODE_TIMEOUT
         return ask_everywhere(nodes, ask, session.json, parts.clock, limit, gates[0])
@@ -105,6 +104,8 @@ class Dispatch:
         wanted = ids_in(ids, 0, MAX_ID)
         if unknown := [each for each in wanted if each not in known]:
             raise NotFound(f"there is no node {unknown[0]}: `nodes` lists those that there are")
+        from gomd.verbs.relayed_commands import commands_on  # few nodes are ever asked for that
+
         release = self._forwards.take(session.caller)
         lines = commands_on(
             parts, session, [known[each] for each in wanted], request, self._asking, self._gates.of(session)

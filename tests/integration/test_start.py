@@ -45,6 +45,42 @@ def test_listing_the_plugins_imports_nothing_of_gomd() -> None:
     assert output_of([sys.executable, "-c", code]) == "[]\n"
 
 
+def test_an_idle_daemon_has_loaded_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    """With the settings as shipped: what requests, jobs, many peers and names need comes with them."""
+    code = (
+        "import sys, threading\n"
+        "def tell():\n"
+        "    sys.__stdin__.readline()\n"
+        "    print('LOADED', *sorted(sys.modules), file=sys.__stdout__, flush=True)\n"
+        "threading.Thread(target=tell, daemon=True).start()\n"
+        "from twisted.scripts.twistd import run; run()"
+    )
+    (tmp_path / "gomd.ini").write_text(QUIET)
+    options = ("--state-dir", str(tmp_path / "state"), "--telnet", "tcp:127.0.0.1:0")
+    daemon = subprocess.Popen(
+        [sys.executable, "-c", code, "-n", "--pidfile=", "gomd", *options],
+        cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert daemon.stdout is not None
+        for line in daemon.stdout:
+            if "the telnet line is at" in line:
+                break
+        assert daemon.stdin is not None
+        daemon.stdin.write("\n")
+        daemon.stdin.flush()
+        loaded = next(line for line in daemon.stdout if line.startswith("LOADED ")).split()
+    finally:
+        daemon.kill()
+        daemon.wait()
+    assert "gomd.protocols.peer_server" in loaded, "it has peers"
+    unused = (
+        "encodings.idna", "email.message", "http", "urllib.request", "pdb", "unittest", "configobj",
+        "gomd.jobs.service", "gomd.verbs.passing_on", "gomd.verbs.tree_fan_out", "gomd.web", "twisted.web",
+    )  # fmt: skip
+    assert [name for name in unused if name in loaded] == []
+
+
 def test_a_good_configuration_is_called_good(tmp_path: Path) -> None:
     """And nothing is started or made."""
     outcome = run(tmp_path, "--check", "--state-dir", str(tmp_path / "state"))

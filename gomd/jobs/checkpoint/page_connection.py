@@ -25,7 +25,9 @@ def listen(address: str, *others: str) -> socket.socket:
         listening = socket.create_server(("::", 0), family=socket.AF_INET6, backlog=1, dualstack_ipv6=True)
     else:
         family = socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
-        place = socket.getaddrinfo(address, 0, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
+        # Bytes: for text, Python loads the tables of international names, also when it is an address.
+        host, numeric = address.encode(), socket.AI_NUMERICHOST
+        place = socket.getaddrinfo(host, 0, family, socket.SOCK_STREAM, flags=numeric)[0][4]
         listening = socket.create_server(place, family=family, backlog=1)
     listening.settimeout(0)
     return listening

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gomd.services.own_memory import forget_modules
+from gomd.services.own_memory import KEPT_BY_TWISTED, forget_modules, load_when_used
 
 _NAMES = ("only_of_plugins", "only_of_plugins_too")
 
@@ -50,6 +52,41 @@ def test_what_another_module_uses_stays(modules: Path, monkeypatch: pytest.Monke
         del sys.modules["user_of_it"]
 
 
+def test_what_another_module_only_keeps_is_loaded_when_it_is_used(modules: Path) -> None:
+    """It can be forgotten then, and whoever uses it by that name gets the whole of it."""
+    (modules / "user_of_it.py").write_text("import only_of_plugins as it, json as other\n")
+    user = importlib.import_module("user_of_it")
+    try:
+        load_when_used((("user_of_it", "it", "only_of_plugins"), ("user_of_it", "other", "only_of_plugins")))
+        load_when_used((("no_such_module", "it", "only_of_plugins"),))
+        assert user.other.__name__ == "json"  # something else by now
+        assert forget_modules(_NAMES)
+        assert "only_of_plugins" not in sys.modules
+        assert type(user.it.make()).__name__ == "Thing"
+        assert user.it.Thing is sys.modules["only_of_plugins"].Thing
+    finally:
+        del sys.modules["user_of_it"]
+
+
+def test_twisted_still_has_what_it_keeps() -> None:
+    """For an old program, and for `twistd --debug`."""
+    code = (
+        "import sys, twisted.python.compat, twisted.application.app, http.cookiejar, pdb\n"
+        "from gomd.services.own_memory import *; load_when_used()\n"
+        "assert type(twisted.application.app.pdb) is not type(pdb)\n"
+        "assert twisted.application.app.pdb.Pdb is pdb.Pdb\n"
+        "print(twisted.python.compat.cookielib.CookieJar is http.cookiejar.CookieJar)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout == "True\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for holder, name, module in KEPT_BY_TWISTED:
+            assert getattr(importlib.import_module(holder), name) is importlib.import_module(module)
+
+
 def test_a_test_runner_keeps_what_it_runs_on() -> None:
     """The packages of the daemon are imported by tests as well."""
     code = "import unittest, sys; import gomd.tap; assert sys.modules['unittest'] is unittest; print('kept')"
@@ -82,7 +119,8 @@ def test_a_daemon_forgets_what_only_its_start_has_used(tmp_path: Path, first: st
         "maker = next(each for each in getPlugins(IServiceMaker) if each.tapname == 'gomd')\n"
         "del IServiceMaker, getPlugins; options = maker.options()\n"
         f"options.parseOptions(['--config', {str(tmp_path / 'gomd.ini')!r}])\n"
-        "forgotten = ('unittest', 'argparse', 'difflib', 'configobj', 'gomd.config.loading')\n"
+        "forgotten = ('unittest', 'argparse', 'difflib', 'configobj', 'gomd.config.loading', 'http.client',\n"
+        "             'email.message', 'urllib.request')\n"
         "print(*[name for name in forgotten if name in sys.modules])\n"
         "print(options.load() == options['configuration'])  # they are imported again\n"
     )

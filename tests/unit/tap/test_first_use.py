@@ -39,6 +39,11 @@ _FIRST_USE = (
     "gomd.jobs.supervisor.attributes",
     "gomd.tap.checking",
     "gomd.tap.jobs",
+    "gomd.verbs.branch_rows",
+    "gomd.verbs.passing_on",
+    "gomd.verbs.relayed_commands",
+    "gomd.verbs.tree_do",
+    "gomd.verbs.tree_fan_out",
 )
 #: Used by the process beside a job.
 _BY_SUPERVISORS = ("gomd.jobs.checkpoint.file_tree",)
