@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -91,6 +91,7 @@ class CarriedFiles:
         self._limits = limits
         self._namespaces = supervisors.namespaces
         self._at_home: set[str] = set()
+        self._turns: dict[str, DeferredLock] = {}
         self.steps = CarrySteps(
             clock, members, peers, threads, supervisors, own_uid,
             max_files=limits.files, max_bytes=limits.size,
@@ -166,6 +167,16 @@ class CarriedFiles:
 
         :param node: where it ended. :returns: what a person should know of it, clauses; empty as a rule.
         """
+        turn = self._turns.setdefault(job.name, DeferredLock())
+        await turn.acquire()  # two at once would take what the other one has removed for the job's doing
+        try:
+            return await self._bring_home(job, node) if self.has(job.name) else ""
+        finally:
+            turn.release()
+            if not turn.locked:
+                self._turns.pop(job.name, None)
+
+    async def _bring_home(self, job: Job, node: int) -> str:
         fetched = os.path.join(self.steps.directory(job.name), _FETCHED)
         try:
             if node != self._members.own_id and not await self.steps.on_disk(os.path.exists, fetched):
@@ -240,6 +251,8 @@ class CarriedFiles:
         :param is_over: whether a job is none that runs or is known to. :param now: seconds since the epoch.
         """
         for name in await self.steps.on_disk(self._directories):
+            if str(name) in self._turns:
+                continue  # somebody brings them home at this moment
             if is_over(name) and await self.steps.on_disk(self._is_old, str(name), now):
                 self._log.warn("carried files of job {job} are removed: nobody fetched them", job=str(name))
                 self._at_home.discard(str(name))

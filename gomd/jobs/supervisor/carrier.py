@@ -39,6 +39,7 @@ STALL_TIMEOUT: Final = 120.0
 _PIECE_BYTES: Final = 1 << 18
 #: Clauses about the merge that are told at most.
 _MAX_NOTES: Final = 20
+_AT_HOME: Final = "they have come home already"
 #: The settings that bound what is carried, by the field of `TreeLimits`.
 _SETTINGS: Final = {"entries": "[jobs] carry_files", "size": "[jobs] carry_bytes"}
 
@@ -106,6 +107,8 @@ class _Carrier:
             with suppress(FileNotFoundError):  # at the home of a job that ran elsewhere there are none
                 found = os.stat(os.path.join(spec.directory, FILES), follow_symlinks=False)
                 spec = self._spec = spec._replace(uid=found.st_uid, gid=found.st_gid)
+        if spec.step in (REMOVE, PUT, MERGE):
+            self._wait_for_turn()
         if spec.step == REMOVE:
             return self._remove()
         if spec.step == TAKE:
@@ -127,6 +130,28 @@ class _Carrier:
         self._stubs = read_stubs(os.path.join(spec.directory, STUBS))
         self._become_user()
         return self._merge(files, known)
+
+    def _wait_for_turn(self) -> None:
+        """
+        Wait until no other process changes, merges or removes these files; none does while this one runs.
+
+        A merge takes what is not there for what the job has removed. One may still be under way that an
+        earlier daemon has begun. Where nothing is to be merged there is nothing to wait for.
+
+        :raises CannotMove: they have been merged and removed meanwhile.
+        """
+        import fcntl  # most jobs carry nothing
+
+        path = os.path.join(self._spec.directory, BASE)
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)  # open until this process ends
+        except FileNotFoundError:
+            if self._spec.step == MERGE:
+                raise CannotMove(_AT_HOME) from None
+            return
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if self._spec.step == MERGE and not os.fstat(lock).st_nlink:
+            raise CannotMove(_AT_HOME)
 
     # -- at home, when the job begins
 

@@ -18,7 +18,9 @@ from gomd.jobs.lifecycle.frame_stream import FrameStream
 from gomd.jobs.lifecycle.request import Account, JobRequest, parse
 from libgomd.errors import MalformedRequest, TimedOut
 from libgomd.jobspec import MAX_CARRIED, carried_paths, job_spec
-from libgomd.model import Caller, Role
+from libgomd.model import Caller, Job, JobState, Role
+from libgomd.wire import job_messages
+from libgomd.wire.carry_messages import MERGE, REMOVE, CarryOutcome, CarrySpec
 from tests.unit.jobs.memory_parts import AtOnce
 from tests.unit.scratch import scratch
 
@@ -109,3 +111,66 @@ class WithoutRootTests(SynchronousTestCase):
 def nothing_runs() -> Any:
     """Return supervisors of which none is started."""
     return SimpleNamespace(namespaces=True, spool="/nowhere", where="node 1 alpha")
+
+
+class BringHomeTests(SynchronousTestCase):
+    """The files of a job of root's that has ended here, which several ask for at once."""
+
+    def setUp(self) -> None:
+        self.spool = scratch(self)
+        os.makedirs(f"{self.spool}/1-7.carry")
+        with open(f"{self.spool}/1-7.carry/base", "w", encoding="ascii"):
+            pass
+        self.begun: list[tuple[str, FrameStream]] = []
+        supervisors: Any = SimpleNamespace(
+            namespaces=True, spool=self.spool, where="node 1 alpha", is_ready=True, carry=self.carry,
+            directory=lambda name: os.path.join(self.spool, name),
+            read=lambda _name, _file: {"paths": ["/x"]},
+        )  # fmt: skip
+        members: Any = SimpleNamespace(own_id=1)
+        nothing: Any = None
+        self.carried = CarriedFiles(
+            Clock(), members, nothing, AtOnce(), supervisors, CarryLimits(), own_uid=os.getuid()
+        )
+        self.carried.load()
+
+    def carry(self, spec: CarrySpec) -> FrameStream:
+        """Begin a step, as the supervisors do."""
+        stream = FrameStream()
+        stream.makeConnection(StringTransport())
+        self.begun.append((spec.step, stream))
+        return stream
+
+    def bring(self) -> Deferred[str]:
+        """Ask for the files."""
+        job = Job(7, 1, 1, 300, "root", JobState.DONE, 0, "true", os.getuid(), 1.0)
+        return Deferred.fromCoroutine(self.carried.bring_home(job, 1))
+
+    def end(self, outcome: CarryOutcome) -> None:
+        """End the step that is under way."""
+        self.begun[-1][1].dataReceived(job_messages.encode(outcome))
+
+    def test_one_after_the_other(self) -> None:
+        """Nothing is merged while something is, or is being removed; once home there is nothing to do."""
+        first, second = self.bring(), self.bring()
+        self.assertEqual([step for step, _stream in self.begun], [MERGE])
+        self.end(CarryOutcome("the disk is full"))
+        self.assertIn("the disk is full", self.successResultOf(first))
+        self.assertEqual([step for step, _stream in self.begun], [MERGE, MERGE])
+        third = self.bring()
+        self.end(CarryOutcome())
+        self.assertEqual([step for step, _stream in self.begun], [MERGE, MERGE, REMOVE])
+        self.assertNoResult(second)
+        self.end(CarryOutcome())
+        self.assertEqual((self.successResultOf(second), self.successResultOf(third)), ("", ""))
+        self.assertEqual(len(self.begun), 3)
+
+    def test_nothing_is_swept_meanwhile(self) -> None:
+        """However old the files are."""
+        brought = self.bring()
+        self.successResultOf(Deferred.fromCoroutine(self.carried.sweep(lambda _name: True, 1e12)))
+        self.assertEqual([step for step, _stream in self.begun], [MERGE])
+        self.end(CarryOutcome("the disk is full"))
+        self.successResultOf(brought)
+        Deferred.fromCoroutine(self.carried.sweep(lambda _name: True, 1e12))
+        self.assertEqual([step for step, _stream in self.begun], [MERGE, REMOVE])

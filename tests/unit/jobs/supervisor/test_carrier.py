@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import shutil
+import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused
+from gomd.jobs.supervisor.carried_base import Identity, line
 from gomd.jobs.supervisor.carried_source import files_at_home
-from gomd.jobs.supervisor.carrier import named_as_carried
-from libgomd.wire.carry_messages import TAKE, CarrySpec
+from gomd.jobs.supervisor.carrier import carry, named_as_carried
+from libgomd.wire import frames, job_messages
+from libgomd.wire.carry_messages import MERGE, REMOVE, TAKE, CarryOutcome, CarrySpec
 
 PATHS = ("/etc/shadow", "/home/ada/data", "/7")
 
@@ -50,3 +57,62 @@ def test_what_is_written_down_is_bounded(tmp_path: Path) -> None:
             pass
     assert os.fstat(base).st_size <= 64 << 20
     os.close(base)
+
+
+def begin(step: str, directory: Path, path: Path, lock: int) -> tuple[int, socket.socket]:
+    """
+    Begin a step in a child; return its process id and the connection on which it tells its outcome.
+
+    :param lock: a descriptor that the child must not have.
+    """
+    ours, theirs = socket.socketpair()
+    spec = CarrySpec(step, str(directory), os.getuid(), os.getgid(), (), (str(path),), 0o22, 100, 1 << 20)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(lock)
+            carry(spec, theirs, (), frames.FrameParser())
+        finally:
+            os._exit(0)
+    theirs.close()
+    return pid, ours
+
+
+def outcome(pid: int, connection: socket.socket) -> CarryOutcome:
+    """Return the outcome of a step, once its process has ended."""
+    with connection:
+        os.waitpid(pid, 0)
+        [frame] = frames.FrameParser().feed(connection.recv(65536))
+    told: CarryOutcome = job_messages.decode(CarryOutcome, frame.payload)
+    return told
+
+
+def until_it_waits(pid: int) -> None:
+    """Return when a process waits for a lock. It fails if the process ends instead."""
+    while not re.search(rf"-> FLOCK .* {pid} ", Path("/proc/locks").read_text()):
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), "it did not wait"
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("later", [MERGE, REMOVE])
+def test_files_are_not_merged_while_they_are_removed(tmp_path: Path, later: str) -> None:
+    """Nor removed while they are merged: what is gone would count as removed by the job, and is at home."""
+    staged, home = tmp_path / "carry", tmp_path / "home"
+    (staged / "files" / "0").mkdir(parents=True)
+    home.mkdir()
+    for place in (staged / "files" / "0" / "data", home / "data"):
+        place.write_text("precious")
+        os.utime(place, (1000, 1000))
+    identity = Identity.of((home / "data").stat())
+    (staged / "base").write_bytes(line((b"0", b"data"), identity))
+    with open(staged / "base") as base:  # as a step that is under way holds it
+        fcntl.flock(base, fcntl.LOCK_EX)
+        pid, connection = begin(later, staged, home / "data", base.fileno())
+        until_it_waits(pid)
+        assert (staged / "files" / "0" / "data").exists()
+        if later == MERGE:
+            shutil.rmtree(staged)
+    told = outcome(pid, connection)
+    assert ("come home already" in told.failed) is (later == MERGE)
+    assert (home / "data").read_text() == "precious"
+    assert not staged.exists()
