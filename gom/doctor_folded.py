@@ -16,7 +16,7 @@ _NUMBER: Final = re.compile(r"(?<![\w.:/-])(?:0|[1-9]\d*)(?:\.\d+)?(?![\w.:/-]*\
 NAME, ADDRESS = "NODE", "ADDRESS"
 
 
-class Group(NamedTuple):
+class FoldedFinding(NamedTuple):
     """
     Findings to print as one.
 
@@ -27,7 +27,7 @@ class Group(NamedTuple):
     finding: Finding
 
 
-def folded(found: Sequence[OfNode]) -> Iterator[Group]:
+def folded(found: Sequence[OfNode]) -> Iterator[FoldedFinding]:
     """Yield the groups, each where its first finding was."""
     groups: dict[tuple[object, ...], list[OfNode]] = {}
     for each in found:
@@ -46,13 +46,13 @@ def folded(found: Sequence[OfNode]) -> Iterator[Group]:
         if len(nodes) < 2:
             for each in same:
                 where = "" if each.node is None else f"node {each.node} {each.name}".rstrip()
-                yield Group(where, each.finding)
+                yield FoldedFinding(where, each.finding)
             continue
         first = same[0].finding
         text = _ranged([_general(each.finding.text, each) for each in same])
         mend = _ranged([_general(each.finding.mend, each) for each in same])
         names = names_of([each.name or str(each.node) for each in same])
-        yield Group(f"{len(nodes)} nodes {names}", replace(first, text=text, mend=mend))
+        yield FoldedFinding(f"{len(nodes)} nodes {names}", replace(first, text=text, mend=mend))
 
 
 def _general(text: str, of: OfNode) -> str:
