@@ -53,15 +53,9 @@ class NoEngine:
         """It has no traffic of its own."""
 
 
-def usable_seeds(config: Config, own_address: str, seeds: Iterable[Address]) -> tuple[Address, ...]:
-    """
-    Return those of ``seeds``, addresses, that this node can send to.
-
-    :param own_address: the one of this node that swim uses, which has only one.
-    """
-    peers = config.peers
-    own = (own_address,) if peers.engine == ("swim",) else peers.addresses
-    families = set(map(is_ipv6, own))
+def usable_seeds(config: Config, seeds: Iterable[Address]) -> tuple[Address, ...]:
+    """Return those of ``seeds``, addresses, that this node can send to."""
+    families = set(map(is_ipv6, config.peers.addresses))
     return tuple(each for each in seeds if is_ipv6(each[0]) in families)
 
 
@@ -107,7 +101,7 @@ def _swim(setup: EngineSetup) -> Any:
     threads.startService()  # it has no thread before kinship starts, and none that outlives the daemon
     runner = SwimRunner(
         make, derived("swim", setup.keys),
-        usable_seeds(setup.config, own.address, numeric_seeds(peers.seeds)), threads, reactor,
+        usable_seeds(setup.config, numeric_seeds(peers.seeds)), threads, reactor,
         lambda: setup.collector.own.address,
     )  # fmt: skip
     summaries = Summaries(setup.protocol.asker.ask)

@@ -76,7 +76,7 @@ class OwnNetwork:
         self._names = Threads(reactor, reactor, "names", size=MAX_CONCURRENT_LOOKUPS)
         self._seeds = Seeds(
             config.peers.seeds, self._names, reactor,
-            lambda found: engine.set_seeds(usable_seeds(config, collector.own.address, found)),
+            lambda found: engine.set_seeds(usable_seeds(config, found)),
         )  # fmt: skip
 
     @property

@@ -29,6 +29,7 @@ from gomd.cluster.summaries import Address, Summaries
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Event, EventKind, Node, Status
 from libgomd.wallclock import Wall
+from libgomd.wire.addresses import is_ipv6
 from libgomd.wire.messages import Answer, Question, Summary
 
 #: Seconds between two ticks, and between two rounds of everything but the connection.
@@ -285,15 +286,16 @@ class Serf(DatagramReports):
         return sorted([self._own(), *known], key=lambda node: node.id)
 
     def _node(self, node: SerfNode, now: float) -> Node:
-        host = node.address[0]
+        host, said_to_have = node.address[0], node.claim.addresses
+        both = tuple(sorted(said_to_have, key=is_ipv6)) if len(said_to_have) > 1 else ()
         if node.gone is not None:
-            return Node(node.id, node.name, host, Status.CONFIGURED)
+            return Node(node.id, node.name, host, Status.CONFIGURED, addresses=both)
         said, age = self._summaries.latest(node.id, now)
         if said is None:
-            return Node(node.id, node.name, host, _UP)
+            return Node(node.id, node.name, host, _UP, addresses=both)
         return Node(
             node.id, node.name, host, said.status | _UP, said.load, said.speed, said.cpus, said.util,
-            said.mem, said.rmem, said.tmem, age,
+            said.mem, said.rmem, said.tmem, age, addresses=both,
         )  # fmt: skip
 
     def find(self, key: str) -> Node:

@@ -16,6 +16,7 @@ from gomd.cluster.summaries import Address
 from gomd.cluster.swim.setup import RECLAIM_AFTER, seeds_of
 from gomd.interfaces import IThreads
 from libgomd.errors import GomdError
+from libgomd.wire.addresses import is_ipv6
 
 T = TypeVar("T")
 #: Seconds that kinship may take to start (it contacts the seeds), and until the next try.
@@ -95,7 +96,7 @@ class SwimRunner:
         """
         try:
             self._advertised = self._advertise()
-            cluster = self._make(self._keys, (*self._seeds, *self._met))
+            cluster = self._make(self._keys, self._reached((*self._seeds, *self._met)))
             await self._threads.run(_START_TIMEOUT, cluster.start)
             self.cluster, self._events = cluster, cluster.events(timeout=0.0)
             if self._wanted and meeting:
@@ -223,9 +224,14 @@ class SwimRunner:
             self._ask_seeds(again=True)
 
     def _ask_seeds(self, again: bool = False) -> None:
-        if self.cluster is not None and self._seeds:
+        if self.cluster is not None and (seeds := self._reached(self._seeds)):
             trouble = "" if again else "no seed answers"
-            self._in_background(trouble, self.cluster.join, seeds_of(self._seeds))
+            self._in_background(trouble, self.cluster.join, seeds_of(seeds))
+
+    def _reached(self, places: Iterable[Address]) -> tuple[Address, ...]:
+        """Return those of some places that kinship can send to: it has one address, and so one family."""
+        own = self._advertise()
+        return tuple(each for each in places if not own or is_ipv6(each[0]) == is_ipv6(own))
 
     def set_keys(self, keys: tuple[bytes, ...]) -> None:
         """Seal with the first of these keys from now on, and open with all of them."""

@@ -111,6 +111,14 @@ class RunningTests(SwimCase):
         self.clock.advance(running.RESTART_DELAY)
         self.assertEqual(self.made[1].seeds, (("10.0.0.9", PORT),))
 
+    def test_seeds_of_the_other_family(self) -> None:
+        """Beside another engine that has both: kinship is not told of what it cannot reach."""
+        self.engine.set_seeds([("fd00::1", PORT), ("10.0.0.9", PORT)])
+        self.engine.start()
+        self.assertEqual(self.made[0].seeds, (("10.0.0.9", PORT),))
+        self.engine.set_seeds([("fd00::1", PORT)])
+        self.assertEqual(self.made[0].did, ["start"])
+
 
 def test_where_kinship_listens() -> None:
     """At the address of the node, or at all of its family when the node's address may change."""

@@ -179,6 +179,7 @@ class SerfTests(SerfCase):
         self.agent.say("member-join", member(4, addresses=("fd00::4", "10.0.0.4")))
         self.assertEqual(self.engine.port_of(4), (("10.0.0.4", PORT), PORT))
         self.assertNotIn(("fd00::4", 4), self.asked)
+        self.assertEqual(self.engine.find("4").addresses, ("10.0.0.4", "fd00::4"))
 
     def test_this_process_stood_still(self) -> None:
         """Nobody is blamed for an hour in which it did not run."""
