@@ -110,7 +110,10 @@ class Supervisor:
             self._refuse(error)
             return
         self._control.listen()
-        self._begin_attached() if self._spec.attach is not None else self._tell_state()
+        if self._spec.attach is None:
+            self._tell_state()
+        else:
+            self._begin_attached(self._spec.attach)
         for frame in received:
             self._take(frame)
         while not self._done:
@@ -259,11 +262,10 @@ class Supervisor:
 
     # -- the daemon and the caller behind it
 
-    def _begin_attached(self) -> None:
+    def _begin_attached(self, wanted: frames.AttachRequest) -> None:
         """Tell the daemon that the job has begun, and attach the caller who waits for that."""
-        assert self._spec.attach is not None
         self._control.send(job_messages.encode(self._report()._replace(attached=True)))
-        self._attachment.attach(self._spec.attach)
+        self._attachment.attach(wanted)
 
     def _tell_state(self) -> None:
         """Tell a daemon that has just connected what there is."""
