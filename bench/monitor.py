@@ -57,11 +57,10 @@ def run() -> list[Row]:
 
 
 def _simulated() -> list[Row]:
-    with _served() as (port, pid):
+    with _served() as (port, _):
         top = (*GOM, "-c", f"tcp:127.0.0.1:{port}", "top")
         mon = (*GOM, "-c", f"tcp:127.0.0.1:{port}", "mon")
         empty = (sys.executable, "-m", "bench.empty_screen")
-        idle = _percent(lambda: cpu_seconds_of(pid))
         rows = _starts(top, mon, empty)
         for name, command, awaited in (("gom top", top, _PROGRAM), ("gom mon", mon, b" running on ")):
             with OnTerminal(command, awaited) as screen:
@@ -72,6 +71,14 @@ def _simulated() -> list[Row]:
                     limit(f"processor time of `{name}`, {_SIZE}", used, "% of one", 2.0),
                     limit(f"memory of `{name}`, {_SIZE}", screen.memory() / _MIB, "MiB", 60.0),
                 ]
+    return rows + _viewers()
+
+
+def _viewers() -> list[Row]:
+    """Measure what viewers cost a daemon that nobody has asked anything before."""
+    rows = []
+    with _served() as (port, pid):
+        idle = _percent(lambda: cpu_seconds_of(pid))
         for count, most in ((1, 1.0), (VIEWERS, 3.0)):
             percent, rate = _asked(port, pid, count, _WORDS)
             rows.append(limit(f"the asked daemon, {count} viewers", percent - idle, "% of one", most))

@@ -142,7 +142,7 @@ class Beat:
         self._variant = 0
         self._times = of_node(1, clock, wall_clock)
         self._due = clock.seconds()
-        self._wait()
+        self._is_sending = False
 
     async def follow(self, following: Following) -> None:
         """Send the first rounds now, and one more of each node each period, until this is cancelled."""
@@ -150,11 +150,15 @@ class Beat:
             following.take(piece)
         self._following.append(following)
         self._drawn = {}
+        if not self._is_sending:
+            self._is_sending = True
+            self._wait()
         try:
             await Deferred()
         finally:
             following.is_over = True
             self._following.remove(following)
+            self._drawn = {}
 
     def _wait(self) -> None:
         now = self._clock.seconds()
@@ -163,6 +167,9 @@ class Beat:
 
     def _begin(self) -> None:
         """Begin to send. What each node does is drawn once for each variant, and costs nothing after that."""
+        if not self._following:
+            self._is_sending = False
+            return
         self._variant = (self._variant + 1) % VARIANTS
         if self._variant not in self._drawn:
             self._drawn[self._variant] = self._draw(self._variant)
