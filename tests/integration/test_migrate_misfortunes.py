@@ -141,6 +141,21 @@ def test_criu_killed_while_the_job_works_for_it(job: Moving, trio: Trio, call: i
     )
 
 
+def test_called_off_while_the_job_works_for_criu(job: Moving, trio: Trio) -> None:
+    """The target goes while criu lets the job make a system call: criu is not killed, the job runs on."""
+    fault = Fault("before act freeze", "criu", arg=f"{trio.criu} dump ptrace 25 delay_enter=1500000")
+    fault.arm(trio.nodes[1].fault)
+    asked = job.migrate(2)
+    [(_node, _state, pid)] = job.copies()
+    until(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text())
+    trio.nodes[2].kill()
+    trio.nodes[2].start()
+    _out, error = asked.communicate(timeout=PATIENCE)
+    assert b"node 2 node2" in error, error
+    job.settle(1, 0)
+    job.finish(1, 0)
+
+
 def test_a_node_with_another_key(job: Moving, trio: Trio) -> None:
     """It cannot be reached as one of the cluster: 502, and nothing is done to the job."""
     third = trio.nodes[3]
