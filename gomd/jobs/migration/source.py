@@ -184,7 +184,7 @@ class MigrationSource:
             raise
         if sum(map(len, self._images.values())) > MAX_FILES_BYTES:
             raise CannotMove("criu's images of it are too large: it has too many files or processes")
-        await images.remove(self.migration, self.role)
+        context.in_background(images.remove(self.migration, self.role))  # the job stands still meanwhile
 
     async def _thaw(self) -> None:
         jobs, name = self._context.jobs, self.job.name
