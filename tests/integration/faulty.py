@@ -32,8 +32,10 @@ class Fault:
 
     :ivar step: see the module. :ivar do: ``kill`` the process ``pid``, 0 being this one; ``end`` it, with
         SIGTERM; ``cut`` the messages' streams; ``criu``: kill -9 of criu ``seconds`` after it began, ``arg``
-        being the program that `fragile_criu` made and dump, page-server or restore; ``fill`` the file system
-        of directory ``arg``; ``poor``: no memory is free here; ``break``: an error of the disk.
+        being the program that `fragile_criu` made, and dump, page-server or restore; or, behind them, a
+        system call, which one of criu's it is at, and perhaps what else strace does there;
+        ``fill`` the file system of directory ``arg``; ``poor``: no memory is free here; ``break``: an error
+        of the disk.
     """
 
     step: str
@@ -87,8 +89,8 @@ class _Faults:
                 for stream in tuple(streams):
                     stream.abort()
         elif fault.do == "criu":
-            program, kind = fault.arg.split()
-            Path(f"{program}.armed").write_text(f"{kind} {fault.seconds}\n")
+            program, kind, *call = fault.arg.split()
+            Path(f"{program}.armed").write_text(f"{kind} {fault.seconds} {' '.join(call)}\n")
         elif fault.do == "fill":
             fill(fault.arg)
         elif fault.do == "break":
@@ -122,9 +124,11 @@ def fragile_criu(path: Path, criu: str) -> str:
     path.write_text(f"""#!/bin/sh
 # It is run by names that lead around the job's own /tmp, too.
 if [ -f "$0.armed" ]; then
-    read -r kind seconds < "$0.armed"
+    read -r kind seconds call count what < "$0.armed"
     case " $* " in *" $kind "*)
         rm "$0.armed"
+        [ -z "$call" ] || exec strace -qq -o /dev/null -e "trace=$call" \\
+            -e "inject=$call:${{what:-signal=SIGKILL}}:when=$count" {criu} "$@"
         {criu} "$@" &
         sleep "$seconds"
         kill -9 $! $$ ;;

@@ -286,6 +286,10 @@ class Moving:
             assert time.monotonic() < end, self.told(f"left: {found}")
             time.sleep(0.05)
 
+    def stop(self) -> None:
+        """Feed it no more."""
+        self._stop.set()
+
     def close(self) -> None:
         """Remove all that is left of it, whatever came of the test."""
         self._stop.set()

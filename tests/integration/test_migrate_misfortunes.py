@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import resource
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from tests.integration.jobs import gom, jobs, until
 from tests.integration.moving_trio import STATUS, Moving, Trio, inject
 from tests.integration.test_criu import find_criu
 
+#: All moments at which criu may be killed in the job: `make faults`.
+ALL = bool(os.environ.get("GOMD_ALL_FAULTS"))
 #: Bytes of the disk that node 2 has for images.
 ROOM = 48 << 20
 
@@ -111,6 +114,45 @@ def test_no_memory_to_bring_it_up(trio: Trio) -> None:
     finally:
         resource.prlimit(launcher, resource.RLIMIT_AS, unlimited)
         job.close()
+
+
+@pytest.mark.parametrize("call", range(22, 34, 1 if ALL else 3))
+def test_criu_killed_while_the_job_works_for_it(job: Moving, trio: Trio, call: int) -> None:
+    """
+    The one moment at which a job is lost with a criu that is killed; see docs/migration-decision.md.
+
+    It then ends by a signal, once and everywhere, and the log says why. Before and behind it the job runs on.
+    """
+    said = len(trio.nodes[1].lines)
+    inject(trio, job, 1, 2, 1, Fault("before act freeze", "criu", arg=f"{trio.criu} dump ptrace {call}"))
+    until(lambda: job.caller.poll() is not None or job.is_settled(1, 0) == "")
+    if job.caller.poll() is None:
+        job.settle(1, 0)
+        job.finish(1, 0)
+        return
+    job.stop()
+    assert job.caller.returncode in (128 + signal.SIGTRAP, 128 + signal.SIGSEGV), job.told("another end")
+    row = until(lambda: (row := job.row()) and row["state"] == "done" and row)
+    assert (row["node"], row["exit"]) == (1, job.caller.returncode), row
+    job.gone()
+    assert any("criu was ended by signal 9, in the middle" in x for x in trio.nodes[1].lines[said:]), (
+        job.told("not said")
+    )
+
+
+def test_called_off_while_the_job_works_for_criu(job: Moving, trio: Trio) -> None:
+    """The target goes while criu lets the job make a system call: criu is not killed, the job runs on."""
+    fault = Fault("before act freeze", "criu", arg=f"{trio.criu} dump ptrace 25 delay_enter=1500000")
+    fault.arm(trio.nodes[1].fault)
+    asked = job.migrate(2)
+    [(_node, _state, pid)] = job.copies()
+    until(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text())
+    trio.nodes[2].kill()
+    trio.nodes[2].start()
+    _out, error = asked.communicate(timeout=PATIENCE)
+    assert b"node 2 node2" in error, error
+    job.settle(1, 0)
+    job.finish(1, 0)
 
 
 def test_a_node_with_another_key(job: Moving, trio: Trio) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -43,9 +43,12 @@ class ActionScript:
     :param allows: the check for each moment at which criu has to ask, once and in this order. It is called in
         a process of its own with the pid of the job's first process. It may give up rights, and raises
         `CannotMove` to refuse.
+    :param closes: descriptors that the process of its own is not to keep.
     """
 
-    def __init__(self, directory: str, allows: Mapping[str, Callable[[int], None]]) -> None:
+    def __init__(
+        self, directory: str, allows: Mapping[str, Callable[[int], None]], closes: Sequence[int] = ()
+    ) -> None:
         self._directory = directory
         self._moments = tuple(allows)
         for name in ("ask", "answer"):
@@ -56,7 +59,8 @@ class ActionScript:
         self._pid = os.fork()
         if self._pid == 0:
             try:
-                os.close(self._reading)
+                for each in (self._reading, *closes):
+                    os.close(each)
                 _wait(directory, allows, writing)
             finally:
                 os._exit(1)

@@ -29,6 +29,9 @@ UNPACKED: Final = "/opt/gomd-criu/criu"
 #: their build ids.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
 
+#: What a dump may have done when criu is killed, which nothing can undo: docs/migration-decision.md.
+ENDED_IN_MIDDLE: Final = ", in the middle of its work: a job in which it just made a system call ends with it"
+
 #: Carry TCP connections over. Both ends of each are frozen, so nothing has to be kept from them meanwhile.
 _CONNECTIONS: Final = ("--tcp-established", "--network-lock", "skip")
 
@@ -140,7 +143,8 @@ class Criu:
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
-        script = None if allows is None else ActionScript(directory, {DUMPED: allows})
+        kept = () if relay is None else relay.descriptors()
+        script = None if allows is None else ActionScript(directory, {DUMPED: allows}, kept)
         if terminal >= 0:
             arguments.append("--shell-job")
         try:
@@ -235,6 +239,8 @@ class Criu:
                 refused = script.close(done=code == 0)
         if refused:
             raise CannotMove(refused)
+        if code < 0 and name == "dump":
+            raise CannotMove(f"criu was ended by signal {-code}{ENDED_IN_MIDDLE}")
         if code and relay is not None and relay.failure:
             raise CannotMove(relay.failure)
         if code:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Bytes that are read of what criu prints, and of its log.
 MAX_LOG_BYTES: Final = 256 * 1024
+#: Seconds that criu has to put a job right when it took too long and the way of its memory was closed.
+_GIVE_UP_TIMEOUT: Final = 5.0
 #: Exit status of a process that was refused before it became criu, which has none above 127.
 _NOT_PREPARED: Final = 213
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
@@ -73,8 +75,7 @@ def run(
         try:
             code = _end_of(process, limit, caller, relay)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _give_up(process, relay)
             raise CannotMove(f"criu took longer than {limit:g} s") from None
         try:
             text = os.read(output, MAX_LOG_BYTES).decode("utf-8", "replace")
@@ -85,6 +86,20 @@ def run(
         return code, text
     finally:
         os.close(output)
+
+
+def _give_up(process: subprocess.Popen[bytes], relay: PageRelay | None) -> None:
+    """End criu. Without a way for the memory a dump fails, and criu lets the job go on as it was."""
+    if relay is not None:
+        relay.close()
+        try:
+            _end_of(process, _GIVE_UP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return
+    process.kill()
+    process.wait()
 
 
 def _prepared(before: Callable[[], None]) -> Callable[[], None]:

@@ -62,6 +62,11 @@ class PageRelay:
         if not goes_on:
             self._end()
 
+    def descriptors(self) -> tuple[int, ...]:
+        """Return those that no other process may keep: with this one, the connection of criu has to end."""
+        stream = () if self._stream is None else (self._stream.fileno(),)
+        return tuple(each for each in (self._ours.fileno(), self.theirs.fileno(), *stream) if each >= 0)
+
     def close(self) -> None:
         """End what is left."""
         self.theirs.close()
@@ -93,6 +98,8 @@ class PageRelay:
 
     def _end(self) -> None:
         stream, self._stream = self._stream, None
+        with suppress(OSError):
+            self._ours.shutdown(socket.SHUT_RDWR)  # criu fails at once, whoever else has this socket
         self._ours.close()
         if stream is not None:
             stream.close()

@@ -171,8 +171,13 @@ def end(
     :param limit: seconds. :param number: the signal. :returns: whether all have ended.
     """
     waiting = list(pids)
-    last = now() + limit
     _signal(waiting, number)
+    return wait_for(waiting, limit, now)
+
+
+def wait_for(pids: Iterable[int], limit: float, now: Callable[[], float] = time.monotonic) -> bool:
+    """Wait until ``pids`` have ended, at most ``limit`` seconds. Blocks, reaps nothing. :returns: whether."""
+    waiting, last = list(pids), now() + limit
     while waiting := [pid for pid in waiting if state(pid) not in ENDED]:
         if now() > last:
             return False

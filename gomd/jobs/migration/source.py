@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
@@ -48,6 +49,7 @@ class MigrationSource:
     """
 
     role: Final = "source"
+    _log: ClassVar[Logger] = Logger()
 
     def __init__(
         self,
@@ -175,12 +177,14 @@ class MigrationSource:
             self._images = await images.read(self.migration, self.role)
             self.timeline.note("images")
             self.timeline.note_dump(self._images, dumped_at)
-        except CannotMove:
+        except CannotMove as error:
+            # The target's reason may only be what follows from this one, and is the one that is told.
+            self._log.info("job {job} was not frozen: {error}", job=self.job.name, error=str(error))
             await deferLater(context.clock, _TARGET_REASON_DELAY)
             raise
         if sum(map(len, self._images.values())) > MAX_FILES_BYTES:
             raise CannotMove("criu's images of it are too large: it has too many files or processes")
-        await images.remove(self.migration, self.role)
+        context.in_background(images.remove(self.migration, self.role))  # the job stands still meanwhile
 
     async def _thaw(self) -> None:
         jobs, name = self._context.jobs, self.job.name

@@ -46,6 +46,10 @@ _LAST_ANSWER_TIMEOUT = 5.0
 _RELEASE_TIMEOUT = 2.0
 
 
+#: Seconds that criu has to let go of a job whose freeze is called off, before it is killed.
+_CRIU_TIMEOUT = 5.0
+
+
 class FreezingSupervisor(HandingSupervisor):
     """
     A job in namespaces of its own. The orders of `libgomd.wire.job_messages` tell it what to do.
@@ -252,7 +256,8 @@ class FreezingSupervisor(HandingSupervisor):
             self._hand_over(FrozenState.decode(found["state"]), self._order.directory)
         except (CannotMove, OSError) as error:
             self._thaw()
-            self._answer(FREEZE, str(error) if self._watcher.status is None else "it has ended")
+            ended = self._watcher.status is not None
+            self._answer(FREEZE, f"it has ended ({error})" if ended else str(error))
         else:
             memory_sent, precopied, seconds = found["sent"]
             done = OrderOutcome(FREEZE, "", (), bool(memory_sent), int(precopied), float(seconds))
@@ -267,6 +272,9 @@ class FreezingSupervisor(HandingSupervisor):
             work, *others = process_tree.descendants(self._task.pid, whole=False)
             # It first, and when it holds no thread of the job (`gomd.jobs.checkpoint.injection`).
             process_tree.end((work,), _RELEASE_TIMEOUT, number=signal.SIGTERM)
+            # A criu that is killed may take the job with it. Without the other end of its connection it fails
+            # by itself, or it has the memory, and then it is ready at once.
+            process_tree.wait_for((pid for pid in others if _is_another_program(pid)), _CRIU_TIMEOUT)
             process_tree.end((*reversed(others), work))
             self._task = None
             self._answer(FREEZE, CALLED_OFF)
@@ -299,6 +307,14 @@ class FreezingSupervisor(HandingSupervisor):
         self._remove_group()
         self._leave()
         os._exit(0)
+
+
+def _is_another_program(pid: int) -> bool:
+    """Whether a process runs another program than this one, as criu does. False when it is gone."""
+    try:
+        return not os.path.samefile(f"/proc/{pid}/exe", "/proc/self/exe")
+    except OSError:
+        return False
 
 
 def _check_family(supervisor: int, but: Collection[int]) -> None:
