@@ -264,7 +264,10 @@ class Moving:
     def finish(self, at: int, nmigs: int) -> None:
         """End its input; check that all it wrote is there once, and that nothing of it is left anywhere."""
         self._stop.set()
-        status = self.caller.wait(PATIENCE)
+        try:
+            status = self.caller.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self.told(f"it does not end: {self.copies()}, {self.row()}")) from None
         for thread in self._threads:
             thread.join(PATIENCE)
         assert status == STATUS, self.told(f"it ended with {status}")
