@@ -128,3 +128,16 @@ def test_a_set_id_program_behind_a_link_in_tmp(three: list[Host], place: Path) -
             assert job.out.decode().splitlines() == ["nobody", str(shown), "root"]
     finally:
         shutil.rmtree(link)
+
+
+def test_a_program_that_was_built_anew(three: list[Host], place: Path) -> None:
+    """It is a deleted file, too, and mapped."""
+    program = place / "ours" / "program"
+    shutil.copy("/usr/bin/sleep", program)
+    program.chmod(0o755)
+    os.chown(program, 65534, 65534)
+    job = Job(three[0], "-n", "1", str(program), "1000", user="nobody", cwd="/")
+    program.unlink()
+    program.mkdir()
+    job.tour()
+    assert not list(program.iterdir())
