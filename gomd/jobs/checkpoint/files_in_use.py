@@ -20,6 +20,7 @@ from gomd.jobs.checkpoint.mounts import (
     mount_of,
     own_mounts,
 )
+from gomd.jobs.checkpoint.private_mounts import TEMPORARY
 from gomd.jobs.checkpoint.process_status import DescriptorInfo
 from gomd.jobs.checkpoint.same_file import SYSTEM, FileRequirement
 
@@ -119,6 +120,9 @@ class FilesInUse:
             name = path.removesuffix(DELETED)
             if self._uid not in (0, known.st_uid):
                 return f"its file {name} was deleted and belongs to another user"
+            if self._uid and not self.travels(TEMPORARY[0]) and not path.startswith(NAMELESS):
+                # root would make it anew by its name, which the user can lead elsewhere: `remapped_files`
+                return f"its file {name} was deleted, and it has no temporary directories of its own"
             large = known.st_size > MAX_GHOST_BYTES and not self._travelling
             return f"its file {name} was deleted and is large" if large else ""
         if path.endswith(DELETED) and not os.path.lexists(self._root + path):

@@ -36,7 +36,7 @@ class NotFree(NamedTuple):
 
 def not_free(ports: Collection[Port], uid: int) -> Iterator[NotFree]:
     """Yield those of ``ports`` that a job of user ``uid`` cannot have here, by binding each for a moment."""
-    first = _first_for_users() if uid else 0
+    first = first_for_users() if uid else 0
     both = {each.port for each in ports if each.kind.endswith("6")} & {
         each.port for each in ports if not each.kind.endswith("6")
     }
@@ -66,7 +66,8 @@ def _try(port: Port, only_6: bool) -> int:
     return 0
 
 
-def _first_for_users() -> int:
+def first_for_users() -> int:
+    """Return the lowest port that users may bind here. Blocks briefly."""
     with suppress(OSError, ValueError), open(_FIRST_FOR_USERS, encoding="ascii") as file:
         return int(file.read())
     return _DEFAULT_FIRST

@@ -128,6 +128,11 @@ def is_known(name: str) -> bool:
     return name in _PROTOCOLS or name in _HARMLESS or name.startswith(_NEVER)
 
 
+def is_everybodys(name: str) -> bool:
+    """Whether every user may open sockets of a protocol, as `protocol` says it."""
+    return not name.startswith((*_NEVER, "PACKET"))
+
+
 def cannot_carry(criu: str, kernel: str) -> str:
     """
     Return which criu cannot carry network sockets on this kernel, and what to do; empty when it can.

@@ -14,6 +14,8 @@ import os
 import struct
 from typing import Final
 
+from gomd.jobs.checkpoint.syscalls import common_number
+
 #: Longest name of a file, in bytes, as on Linux's own file systems.
 MAX_NAME: Final = 255
 
@@ -21,14 +23,12 @@ _RESOLVE_NO_XDEV: Final = 0x01
 _RESOLVE_NO_MAGICLINKS: Final = 0x02
 _RESOLVE_NO_SYMLINKS: Final = 0x04
 _RESOLVE_BENEATH: Final = 0x08
-#: Calls from 424 on have one number on all architectures, but for the offsets of mips and alpha.
 _OPENAT2: Final = 437
-_OFFSETS: Final = {("mips", 4): 4000, ("mips64", 4): 4000, ("mips64", 8): 5000, ("alpha", 8): 110}
 #: What openat2 fails with where it is missing, or where a filter written before it existed refuses it.
 _ABSENT: Final = (errno.ENOSYS, errno.EPERM)
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_number = _OPENAT2 + _OFFSETS.get((os.uname().machine, struct.calcsize("P")), 0)
+_number = common_number(_OPENAT2)
 
 
 def is_name(name: bytes) -> bool:

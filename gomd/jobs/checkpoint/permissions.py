@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from gomd.jobs.checkpoint import inet_sockets, process_tree
+from gomd.jobs.checkpoint import free_ports, inet_sockets, process_tree
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
 from gomd.jobs.checkpoint.process_status import parse_status
 from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
@@ -154,6 +154,31 @@ def check_opened(pids: Iterable[int], uid: int, where: str, images: str) -> None
     os.setresuid(uid, uid, uid)
     if path := forbidden(found):
         raise CannotMove(f"{user.pw_name} may not have {path} on {where}")
+
+
+def check_sockets(pids: Iterable[int], uid: int, where: str, proc: str = "/proc") -> None:
+    """
+    Check that the stopped processes ``pids`` have only sockets that user ``uid`` could open here. Blocks.
+
+    The source says beforehand which there are, but criu makes those that are in the images.
+
+    :raises CannotMove: they have some.
+    """
+    own: dict[str, str] = {}
+    net = ""
+    with _seeing_all():
+        for here, name, target in _descriptors(pids, proc):
+            if target.startswith("socket:["):
+                net = f"{here}/net"
+                own[target[8:-1]] = inet_sockets.protocol(f"{here}/fd/{name}")
+        tables = inet_sockets.read(net) if own else inet_sockets.NONE
+    first = free_ports.first_for_users()
+    for port in inet_sockets.bound(own, tables):
+        if 0 < port.port < first:
+            raise CannotMove(f"{_user(uid, where)[0].pw_name} may not have {port} on {where}")
+    for inode, name in own.items():
+        if kind := tables.others.get(inode) or ("" if inet_sockets.is_everybodys(name) else name):
+            raise CannotMove(f"{_user(uid, where)[0].pw_name} may not have a {kind} socket on {where}")
 
 
 def check_no_new_privileges(pids: Iterable[int], where: str, proc: str = "/proc") -> None:

@@ -46,6 +46,9 @@ _TABLES: Final = {
     ("s390x", 4): _S390,
 }
 
+#: Calls from 424 on have one number on all architectures, but for the offsets of mips and alpha.
+_OFFSETS: Final = {("mips", 4): 4000, ("mips64", 4): 4000, ("mips64", 8): 5000, ("alpha", 8): 110}
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,6 +67,11 @@ def numbers(machine: str, pointer: int) -> dict[str, int] | None:
 
 
 _known = numbers(os.uname().machine, struct.calcsize("P"))
+
+
+def common_number(number: int) -> int:
+    """Return the number, on this machine, of a call that has ``number``, 424 or above, on most."""
+    return number + _OFFSETS.get((os.uname().machine, struct.calcsize("P")), 0)
 
 
 def is_known() -> bool:

@@ -24,6 +24,9 @@ SYSTEM: Final = (
 )  # fmt: skip
 #: Flags of open(2) for a file that must not be there yet.
 NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PACKAGES: Final = os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)
+#: What gomd consists of: its supervisors, which are root's, load programs from there in the job's view.
+_OWN: Final = tuple(map(os.path.realpath, (sys.prefix, sys.base_prefix, sys.exec_prefix, _PACKAGES)))
 _root = -1
 
 
@@ -125,8 +128,7 @@ def check_free(found: ExistingPath, path: str, where: str, uid: int) -> None:
     if existing == "/":
         top = "/" + path.split("/")[1]
         raise CannotMove(f"{where} has no directory {top}: make it there, then {path} can be carried")
-    own = [os.path.realpath(each) for each in (sys.prefix, sys.base_prefix, os.path.dirname(__file__))]
-    system = existing.split("/")[1] in SYSTEM or any(_overlap(existing, each) for each in own)
+    system = existing.split("/")[1] in SYSTEM or any(_overlap(existing, each) for each in _OWN)
     others = os.fstat(found.descriptor).st_uid not in (0, uid)
     if uid != 0 and (system or others):
         raise CannotMove(f"{where} has no {path}, and {existing} there is not the user's")

@@ -12,10 +12,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
-from gomd.jobs.checkpoint import inherited_attributes, permissions, process_tree, timerfds
+from gomd.jobs.checkpoint import (
+    inherited_attributes,
+    permissions,
+    process_tree,
+    remapped_files,
+    timerfds,
+)
 from gomd.jobs.checkpoint.action_script import RESTORED, RESUMING
 from gomd.jobs.checkpoint.criu import Criu
 from gomd.jobs.checkpoint.criu_process import CallerGone
+from gomd.jobs.checkpoint.private_mounts import TEMPORARY
 from gomd.jobs.checkpoint.tree_stream import STREAM_FILE
 from gomd.jobs.supervisor import handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
@@ -80,7 +87,9 @@ class CheckpointingSupervisor(FreezingSupervisor):
         self._watcher.start()
 
         def opened(pid: int) -> None:
-            permissions.check_opened(process_tree.descendants(pid), uid, where, directory)
+            pids = process_tree.descendants(pid)
+            permissions.check_sockets(pids, uid, where)
+            permissions.check_opened(pids, uid, where, directory)
 
         def rightful(pid: int) -> None:
             permissions.check_ids(process_tree.descendants(pid), uid, where)
@@ -105,7 +114,12 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
-            return show_carried(spec, self._environment, self._carried, private)
+            is_copied = show_carried(spec, self._environment, self._carried, private)
+            if uid:
+                place = TEMPORARY[0] if private is not None and TEMPORARY[0] in private.places else ""
+                is_own = _nothing_is_own if private is None else private.is_own
+                remapped_files.keep_within(directory, is_own, place, where)
+            return is_copied
 
         def finish() -> None:
             pids = process_tree.descendants(pid)
@@ -263,3 +277,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
         with open(number, encoding="ascii") as file:
             [pid] = file.read().split()
         return int(pid)
+
+
+def _nothing_is_own(_path: str) -> bool:
+    """Say of any path that it is not in a directory of the job's own: it has none."""
+    return False

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import struct
+
+from gomd.jobs.checkpoint.syscalls import common_number
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWPID = 0x20000000
@@ -18,6 +22,9 @@ _KEPT_FLAGS = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_NOATIME | _
 _ST_RELATIME = 4096
 #: As systemd mounts the machine's: everybody may make a terminal, and group 5, ``tty``, may write to one.
 _DEVPTS_OPTIONS = b"newinstance,ptmxmode=0666,mode=620,gid=5"
+_MOUNT_SETATTR = 442
+_MOUNT_ATTR_NOSUID = 2
+_AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -90,6 +97,32 @@ def bind(source: str, target: str) -> None:
     """
     flags = ctypes.c_ulong(_MS_BIND | _MS_REC)
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, flags, None))
+
+
+def ignore_set_id(descriptor: int) -> None:
+    """
+    Let set-id bits mean nothing in what is mounted at an open file or directory, and in all mounted below.
+
+    Before kernel 5.12 only the mount itself is changed.
+
+    :raises OSError: the kernel does not allow it.
+    """
+    attributes = struct.pack("=QQQQ", _MOUNT_ATTR_NOSUID, 0, 0, 0)
+    try:
+        result = _libc.syscall(
+            ctypes.c_long(common_number(_MOUNT_SETATTR)), ctypes.c_long(descriptor), ctypes.c_char_p(b""),
+            ctypes.c_long(_AT_EMPTY_PATH | _AT_RECURSIVE), ctypes.c_char_p(attributes),
+            ctypes.c_long(len(attributes)),
+        )  # fmt: skip
+        _check(int(result))
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+        place = f"/proc/self/fd/{descriptor}"
+        known = os.statvfs(place).f_flag
+        flags = known & _KEPT_FLAGS | (_MS_RELATIME if known & _ST_RELATIME else 0) | _MS_NOSUID
+        flags |= _MS_BIND | _MS_REMOUNT
+        _check(_libc.mount(None, os.fsencode(place), None, ctypes.c_ulong(flags), None))
 
 
 def bind_for_user(source: str, target: str, no_programs: bool) -> None:

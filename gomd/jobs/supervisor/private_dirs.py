@@ -5,7 +5,9 @@ Theory of operation. In the job's mount namespace, JOB/tmp and JOB/vartmp are bo
 a file system in memory is mounted on /dev/shm, all of them without set-id bits and devices. What the job
 names below the machine's own directories is then bound into the private ones, at its own path. It is looked
 up with the rights of the job's user, so that nobody gets to see by this what they could not reach themselves,
-and below the directories as they were opened before they were covered.
+and below the directories as they were opened before they were covered. There, too, set-id bits mean nothing:
+what is behind a link of the user's gets a path in this way, and beside that path the user may put anything
+which a program looks for beside itself.
 
 The supervisor shares the mount namespace. Its own paths below the covered directories, such as that of a
 spool in /tmp, no longer lead anywhere; `outside` gives names for them that still do. The supervisor is
@@ -20,13 +22,14 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from gomd.jobs.checkpoint.open_beneath import has_openat2, open_beneath, open_named
 from gomd.jobs.checkpoint.private_mounts import TEMPORARY, PrivateView, place_of, private_view
-from gomd.jobs.supervisor.kernel import bind, bind_for_user, detach, mount_tmpfs_for_user
+from gomd.jobs.supervisor.kernel import bind, bind_for_user, detach, ignore_set_id, mount_tmpfs_for_user
 from gomd.jobs.supervisor.named_paths import NamedPath, outermost
 
 #: The name of each private directory in the directory of its job; the one in memory has none.
@@ -69,6 +72,7 @@ class PrivateDirectories:
                 bind_for_user(f"/proc/self/fd/{job}/{STORED[place]}", place, no_programs)
             else:
                 mount_tmpfs_for_user(place, no_programs)
+        self._import_from_outside()
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -81,6 +85,13 @@ class PrivateDirectories:
         if place not in self._covered:
             return path
         return f"/proc/1/fd/{self._covered[place]}{path[len(place) :]}"
+
+    def _import_from_outside(self) -> None:
+        """Have this process, which is root's, import nothing of the job's from the covered places."""
+        packages = (getattr(module, "__path__", None) for module in list(sys.modules.values()))
+        for paths in (sys.path, *packages):
+            if isinstance(paths, list):
+                paths[:] = [self.outside(each) if isinstance(each, str) else each for each in paths]
 
     def uncover(self) -> None:
         """Take the mounts away: what a directory is mounted on cannot be removed. May be called twice."""
@@ -189,6 +200,29 @@ class PrivateDirectories:
             return True
         return True
 
+    def is_own(self, path: str) -> bool:
+        """
+        Whether ``path``, there or not yet, is in one of these directories: behind no link, and in nothing
+        that is shown. While no process of the job is there, nobody but root can change that.
+        """
+        place = place_of(path)
+        if place not in self._covered:
+            return False
+        names = tuple(map(os.fsencode, path[len(place) + 1 :].split("/")))
+        top = os.open(place, _DIRECTORY)
+        try:
+            opened = open_beneath(top, names, os.O_PATH, crossing=False)
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+        finally:
+            os.close(top)
+        try:
+            return not stat.S_ISLNK(os.fstat(opened).st_mode)
+        finally:
+            os.close(opened)
+
     def is_left_behind(self, path: str) -> bool:
         """Whether a file is at ``path`` that is removed with these directories; unless it is empty."""
         place = place_of(path)
@@ -250,6 +284,11 @@ class PrivateDirectories:
                 bind(f"/proc/self/fd/{source}", f"/proc/self/fd/{target}")
             finally:
                 os.close(target)
+            shown = open_beneath(top, tuple(map(os.fsencode, rest.split("/"))), os.O_PATH)
+            try:
+                ignore_set_id(shown)
+            finally:
+                os.close(shown)
         finally:
             os.close(top)
             os.close(source)

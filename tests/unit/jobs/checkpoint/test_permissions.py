@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint import inet_sockets, permissions, process_tree
+from gomd.jobs.checkpoint import free_ports, inet_sockets, permissions, process_tree
 from gomd.jobs.checkpoint.action_script import DUMPED, RESTORED, RESUMING, ActionScript
 from gomd.jobs.checkpoint.permissions import OpenedFile, forbidden, opened, sockets_that_stay
 from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
@@ -99,6 +99,23 @@ class RightsTests(SynchronousTestCase):
         self.assertEqual(gate.close(), f"nobody may not have {self.path.absolute()} on node 1")
         own = self.gate(lambda _pid: permissions.check_opened([pid], 65534, "node 1", str(self.path.parent)))
         self.assertEqual((self.ask(own, RESTORED), own.close()), (0, ""))
+
+    def test_sockets_of_root(self) -> None:
+        """Neither a port below those of users, nor a socket that sees what others send; others are fine."""
+        if os.geteuid() != 0:
+            self.skipTest("root only")
+        with socket.socket() as high, socket.socket(socket.AF_UNIX) as near:
+            high.bind(("127.0.0.1", 0))
+            high.listen()
+            permissions.check_sockets([self.start([high.fileno(), near.fileno()])], 65534, "node 1")
+            self.patch(free_ports, "first_for_users", lambda: 65536)
+            with self.assertRaisesRegex(CannotMove, r"nobody may not have tcp port \d+ on node 1"):
+                permissions.check_sockets([self.start([high.fileno()])], 65534, "node 1")
+        for family, kind in ((socket.AF_PACKET, "packet"), (socket.AF_INET, "raw")):
+            with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+                pid = self.start([raw.fileno()])
+                with self.assertRaisesRegex(CannotMove, f"nobody may not have a {kind} socket on node 1"):
+                    permissions.check_sockets([pid], 65534, "node 1")
 
     def test_whose_they_are(self) -> None:
         """A process of another user, or in a group that is not theirs here."""

@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 
 import pytest
 
+import gomd.jobs.checkpoint
+import gomd.jobs.supervisor
+import libgomd.wire
+from gomd.jobs.supervisor import carried_place
 from gomd.jobs.supervisor.carried_place import obstacle
 
 USER, GROUP = 54321, 54322
@@ -99,3 +104,13 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
         why(tmp_path / "mine" / "passwd")
         == f"{tmp_path}/mine/passwd on node 2 beta is not the user's to replace"
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="directories of other users are made by root")
+@pytest.mark.parametrize("package", [gomd.jobs.checkpoint, gomd.jobs.supervisor, libgomd, libgomd.wire])
+def test_nothing_is_added_to_gomd_itself(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor is root's, sees what its job sees, and loads what it needs when it needs it."""
+    monkeypatch.setattr(carried_place, "SYSTEM", ())  # it may be anywhere
+    [directory] = package.__path__
+    path = f"{directory}/frames.abi3.so"
+    assert why(path) == f"node 2 beta has no {path}, and {directory} there is not the user's"
