@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from gomd.cluster.serf.agent_files import PORT_OFFSET
 from tests.integration import hosts
 from tests.integration.conftest import StartDaemon
 from tests.integration.daemon import PATIENCE, QUIET, TWISTD, Daemon, run
@@ -81,6 +85,17 @@ def options(setting: str) -> list[str]:
     return [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
 
 
+def serf_port() -> int:
+    """Return a peer port whose agent finds its own free: not one of those that connections get."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(lowest // 2, lowest - PORT_OFFSET), 100):
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram, suppress(OSError):
+            for each in (stream, datagram):
+                each.bind(("127.0.0.1", port + PORT_OFFSET))
+            return port
+    raise AssertionError("a hundred ports are all in use")
+
+
 @pytest.mark.parametrize(("setting", "word"), REFUSED, ids=[each[0][:60] for each in REFUSED])
 def test_what_cannot_work_is_refused(home: Path, setting: str, word: str) -> None:
     """By `--check` and by the start, in sentences that name the cause."""
@@ -103,6 +118,7 @@ def test_what_is_called_good_starts(home: Path, start_daemon: StartDaemon, setti
         pytest.importorskip("msgpack")
         if not os.path.exists("/usr/bin/serf"):
             pytest.skip("serf is not installed (Debian package serf)")
+        setting += f" peers.port={serf_port()}"
     checked = run(home, *options(setting), "--check")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert ("name.invalid cannot be looked up" in checked.stdout) == ("name.invalid" in setting)

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <gomd.h>
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -244,7 +245,12 @@ int main(void) {
     char *line = NULL, *words[32];
     size_t size = 0;
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = nothing}, NULL); /* without SA_RESTART */
-    while (getline(&line, &size, stdin) > 0) {
+    for (;;) {
+        if (getline(&line, &size, stdin) <= 0) {
+            if (!ferror(stdin) || errno != EINTR) break;
+            clearerr(stdin); /* the signal came between two calls */
+            continue;
+        }
         char *rest = line;
         size_t count = 0;
         line[strcspn(line, "\n")] = 0;

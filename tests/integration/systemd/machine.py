@@ -16,7 +16,17 @@ from tests.integration.systemd.tree import CHECKOUT
 #: Seconds that anything may take; a start of the daemon takes many when the processors are busy.
 PATIENCE = 120.0
 #: What of the checkout is installed.
-SOURCES = ("gom", "gomd", "libgomd", "twisted", "setup.cfg", "pyproject.toml", "README.rst", "COPYING")
+SOURCES = (
+    "gom",
+    "gomd",
+    "libgomd",
+    "contrib",
+    "twisted",
+    "setup.cfg",
+    "pyproject.toml",
+    "README.rst",
+    "COPYING",
+)
 #: Where the units lie in the checkout.
 CONTRIB = CHECKOUT / "contrib"
 
