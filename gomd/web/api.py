@@ -7,7 +7,7 @@ A request goes through the same `Dispatch` as a line of telnet, as the caller th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -56,6 +56,7 @@ class ApiSession:
 
     caller: Caller
     json: bool = True
+    token: str = field(default="", repr=False)
     wrong_tokens: int = 0
 
 
