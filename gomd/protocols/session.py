@@ -35,6 +35,7 @@ class Session:
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
         self.json = False
+        self.token = ""
         self.wrong_tokens = 0
 
 

@@ -21,7 +21,7 @@ from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
 from gomd.verbs.quotas import address_of
 from gomd.verbs.replies import Replying
-from libgomd.errors import TimedOut, TooMany
+from libgomd.errors import GomdError, NotAllowed, TimedOut, TooMany
 from libgomd.model import Caller, Counter, Role
 from libgomd.version import VERSION
 from libgomd.wire.addresses import unmapped
@@ -170,6 +170,34 @@ class TelnetFactory(Factory):
             if line.last_line_at < oldest and not line.busy:
                 line.end_idle()
 
+    async def end_revoked(self) -> None:
+        """
+        Close every connection whose token is known no longer, or gives less than it did.
+
+        While the tokens file cannot be read, connections stay.
+        """
+        found: dict[str, Caller | None] = {}
+        for line in tuple(self._lines):
+            session = line.session
+            token = "" if session is None else session.token
+            if session is None or not token:
+                continue
+            if token not in found:
+                try:
+                    found[token] = await self._dispatch.parts.tokens.check(token, session.caller)
+                except NotAllowed:  # its owner is no user here any more
+                    found[token] = None
+                except GomdError as error:
+                    self._log.debug("a token cannot be checked again: {error}", error=error)
+                    continue
+            now = found[token]
+            if session.token != token:
+                continue  # it has another one meanwhile
+            if now is None or now.role < session.caller.role or now.uid != session.caller.uid:
+                session.caller, session.token = Caller(Role.NONE, "", None, session.caller.via), ""
+                line.close()
+                self.clock.callLater(1.0, _abort, line)
+
     def close_all(self) -> Deferred[None]:
         """Close every connection; fires when all have ended, at most a second later."""
         if not self._lines:
@@ -190,8 +218,7 @@ class TelnetFactory(Factory):
 
     def _abort_all(self) -> None:
         for line in tuple(self._lines):
-            if line.transport is not None:
-                line.transport.abortConnection()
+            _abort(line)
 
     def counters(self) -> Iterable[Counter]:
         """Connections and requests."""
@@ -205,3 +232,9 @@ class TelnetFactory(Factory):
         yield Counter("telnet_refused", self.refused, "requests answered with a code of 400 or more")
         yield Counter("telnet_dropped", self.dropped, "connections dropped as they stopped reading")
         yield Counter("telnet_foreign", self.foreign, "connections ended as another protocol was spoken")
+
+
+def _abort(line: TelnetLine) -> None:
+    """End a connection that has had time to send what it had written."""
+    if line.transport is not None:
+        line.transport.abortConnection()

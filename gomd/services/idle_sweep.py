@@ -1,4 +1,4 @@
-"""Closes idle connections of one factory and dead ones, and all of the factory's when the daemon stops."""
+"""Closes idle and dead connections of a factory, those of removed tokens, and all when the daemon stops."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from gomd.protocols.telnet_factory import TelnetFactory
 
@@ -33,6 +34,7 @@ class IdleSweep(Service):
         self._end_dead = end_dead
         self._loop = LoopingCall(self.sweep)
         self._loop.clock = clock
+        self._checking: Deferred[None] | None = None
 
     def startService(self) -> None:
         """Sweep every few seconds from now on."""
@@ -47,9 +49,21 @@ class IdleSweep(Service):
         return self._factory.close_all()
 
     def sweep(self) -> None:
-        """Close the idle connections. Never raises: an escaping error would end the loop."""
+        """Close what is to be closed. Never raises: an escaping error would end the loop."""
         try:
             self._factory.end_idle()
             self._end_dead()
+            self._check_tokens()
         except Exception:  # noqa: BLE001 - a bug: log it, and stay up
             self._log.failure("closing idle connections failed")
+
+    def _check_tokens(self) -> None:
+        """Begin to close the connections with removed tokens, unless the last time has not ended."""
+        if self._checking is None:
+            checking = self._checking = Deferred.fromCoroutine(self._factory.end_revoked())
+            checking.addBoth(self._checked)
+
+    def _checked(self, result: object) -> None:
+        self._checking = None
+        if isinstance(result, Failure):
+            self._log.failure("checking tokens again failed", failure=result)

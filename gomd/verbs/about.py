@@ -59,7 +59,7 @@ async def auth(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> R
     if found is None:
         session.wrong_tokens += 1
         raise NotAllowed("this token is not known here: `gom token add NAME ROLE` on this node makes one")
-    session.caller = found
+    session.caller, session.token = found, arguments[0]
     return whoami(parts, session, ())
 
 

@@ -136,4 +136,5 @@ class ISession(Interface):
 
     caller = Attribute("Caller: the caller")
     json = Attribute("bool: whether answers are JSON")
+    token = Attribute("str: the token that gave the caller its role, empty when none did")
     wrong_tokens = Attribute("int: how often `auth` was sent with an unknown token")

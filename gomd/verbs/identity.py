@@ -14,6 +14,7 @@ from gomd.jobs.home.process_ids import FIRST_FOREIGN_PID
 from gomd.jobs.ownership import JobTrees, line_of
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
+from gomd.verbs.remote_processes import is_hidden, job_elsewhere
 from gomd.verbs.replies import Relayed
 from libgomd.errors import Conflict, MalformedRequest, NodeError, NotFound
 from libgomd.wire.lines import Request
@@ -48,15 +49,20 @@ async def named_process(
     Return the process that the first of ``arguments`` names, or the answer of the node that knows it.
 
     :raises MalformedRequest: it is neither a PID nor an identity.
-    :raises NotFound: the process of this identity has ended. :raises Conflict: its PID is another one now.
+    :raises NotFound: the process of this identity has ended, or is hidden from the caller.
+    :raises Conflict: its PID is another one now.
     """
     word = arguments[0]
     if "-" not in word[1:]:
-        return Named(words.pid(word), None, word)
+        pid = words.pid(word)
+        _check_shown(parts, session, pid, _gone(pid))
+        return Named(pid, None, word)
     identity = ProcessIdentity.parse(word)
     request, via = Request(verb, arguments), session.caller.via
     is_home, by_home = identity.home == parts.members.own_id, via == f"node {identity.home}"
     found = await _found(parts, identity)
+    if found is not None and found.started is None:
+        _check_shown(parts, session, found.pid, _ended(identity))
     if found is not None and verb in _NOTED_AT_HOME and not (is_home or by_home):
         with suppress(NodeError):  # the home is down: then here alone
             return await _asked(parts, session, identity.home, request)
@@ -76,6 +82,19 @@ async def named_process(
             if reply.code not in _NOT_THERE:
                 return reply
     raise await _refusal(parts, session, identity)
+
+
+def _check_shown(parts: Parts, session: ISession, pid: int, unknown: NotFound) -> None:
+    """
+    Check that the caller may know of the job that is process ``pid`` of this home and runs elsewhere.
+
+    The numbers of such jobs follow one another, so whoever is told which of them exist can count everybody's.
+
+    :param unknown: the error for a process that does not exist. :raises NotFound: ``unknown``.
+    """
+    job = job_elsewhere(parts, pid)
+    if job is not None and is_hidden(parts, job, session.caller):
+        raise unknown
 
 
 async def _found(parts: Parts, identity: ProcessIdentity) -> Named | None:
@@ -122,6 +141,10 @@ async def _refusal(parts: Parts, session: ISession, identity: ProcessIdentity) -
     return Conflict(
         f"process {identity.pid} is another process now, {identity} has ended: `ps` lists what runs"
     )
+
+
+def _gone(pid: int) -> NotFound:
+    return NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")
 
 
 def _ended(identity: ProcessIdentity) -> NotFound:

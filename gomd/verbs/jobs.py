@@ -9,7 +9,7 @@ from gomd.verbs.context import ISession, Parts
 from gomd.verbs.remote_processes import send_signal
 from gomd.verbs.replies import Reply, Rows, TextColumn, Upgrade, ValueReply
 from gomd.verbs.table import Verb
-from libgomd.errors import NotAllowed
+from libgomd.errors import NotAllowed, NotFound
 from libgomd.model import Caller, Job, Role
 from libgomd.wire.job_name import JobName
 
@@ -72,7 +72,24 @@ async def kill(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> R
 
 
 def _job(parts: Parts, session: ISession, word: str) -> Job:
-    return parts.jobs.find(words.whole_number(word, "JOB", 1, words.MAX_JOB), session.caller)
+    return job_of(parts, session.caller, words.whole_number(word, "JOB", 1, words.MAX_JOB))
+
+
+def job_of(parts: Parts, caller: Caller, number: int) -> Job:
+    """
+    Return a job of ``caller``.
+
+    Where /proc hides the processes of others, a job of another user is no more to be found than one that does
+    not exist.
+
+    :raises NotFound: there is none of that number. :raises NotAllowed: it is another user's.
+    """
+    try:
+        return parts.jobs.find(number, caller)
+    except NotAllowed:
+        if parts.hides_others():
+            raise NotFound(f"there is no job {number} here: `jobs` lists them") from None
+        raise
 
 
 def _guest(caller: Caller, word: str) -> str:

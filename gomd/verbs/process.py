@@ -16,6 +16,7 @@ from gomd.verbs.identity import Named, named_process
 from gomd.verbs.past import processes_at, remembered_ps
 from gomd.verbs.process_columns import FIELD_COLUMNS, PROCESS_COLUMNS, WithFields
 from gomd.verbs.remote_processes import (
+    is_hidden,
     job_elsewhere,
     own_job_elsewhere,
     pid_there,
@@ -126,11 +127,15 @@ async def _visible(parts: Parts, session: ISession, pid: int) -> Process:
         process = await parts.collector.process(pid)
     except NotFound:
         if parts.hides_others() and session.caller.role < Role.ADMIN:  # not even whose thread it is
-            raise NotFound(f"there is no process {pid} here: `ps` lists them") from None
+            raise _no_process(pid) from None
         raise
     if not seen_by(parts, session.caller, [process]):
-        raise NotFound(f"there is no process {pid} here: `ps` lists them")
+        raise _no_process(pid)
     return process
+
+
+def _no_process(pid: int) -> NotFound:
+    return NotFound(f"there is no process {pid} here: `ps` lists them")
 
 
 async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
@@ -142,6 +147,8 @@ async def where(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> 
             node = await parts.peers.cur_node(home, pid)
             return ValueReply(str(node), node)
     if (job := job_elsewhere(parts, pid)) is not None:
+        if is_hidden(parts, job, session.caller):
+            raise _no_process(pid)
         return ValueReply(str(job.node), job.node)
     process = await _visible(parts, session, parts.jobs.pid_here(pid))
     return ValueReply(str(process.node), process.node)

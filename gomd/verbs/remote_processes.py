@@ -29,6 +29,11 @@ def job_elsewhere(parts: Parts, pid: int) -> Job | None:
     return job if job is not None and job.node != parts.members.own_id else None
 
 
+def is_hidden(parts: Parts, job: Job, caller: Caller) -> bool:
+    """Whether ``caller`` may not know of ``job``, as it would not see its processes (``hidepid``)."""
+    return parts.hides_others() and not caller.owns(job.uid)
+
+
 def own_job_elsewhere(parts: Parts, pid: int, caller: Caller) -> Job | None:
     """Return the same for a caller that wants to act on it. :raises NotAllowed: it is not the caller's."""
     job = job_elsewhere(parts, pid)

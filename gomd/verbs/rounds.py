@@ -46,6 +46,7 @@ class Watcher:
     json: bool
     wrong_tokens: int = 0
     period: float | None = None
+    token: str = ""
 
 
 class Round:

@@ -7,7 +7,7 @@ A request goes through the same `Dispatch` as a line of telnet, as the caller th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,6 +19,7 @@ from gomd.interfaces import IThreads
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession
 from gomd.verbs.dispatch import Dispatch
+from gomd.verbs.jobs import job_of
 from gomd.verbs.quotas import Quotas
 from gomd.verbs.replies import Rows
 from gomd.verbs.table import Verb
@@ -55,6 +56,7 @@ class ApiSession:
 
     caller: Caller
     json: bool = True
+    token: str = field(default="", repr=False)
     wrong_tokens: int = 0
 
 
@@ -218,7 +220,7 @@ class Api:
             if name not in ("stdout", "stderr"):
                 raise MalformedRequest(f"`{attach.name}` has no option {name[:40]}: it has stdout, stderr")
             positions[name] = words.whole_number(value, name, 0, 1 << 62)
-        job = parts.jobs.find(number, session.caller)
+        job = job_of(parts, session.caller, number)
         parts.jobs.check_attach(job)
         return output_of(parts.jobs, job, positions)
 

@@ -62,7 +62,8 @@ class FrozenState(NamedTuple):
         pending_signals.check(pids, self.pending)
         if inherited_attributes.read(pids) - {self.inherited}:
             raise CannotMove("its personality, or what prctl has set, cannot be carried over")
-        kept_attributes.apply(self.attributes)
+        # The other node may name any process; this one's supervisor is among those that it could mean.
+        kept_attributes.apply({pid: told for pid, told in self.attributes.items() if pid in set(pids)})
         late_signals.send(self.late)
 
     def encode(self) -> dict[str, Any]:

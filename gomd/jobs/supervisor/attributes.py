@@ -81,7 +81,7 @@ def reset_before(uid: int, gid: int, proc: int, nice: int = 0, limits: NamedLimi
         os.setpriority(os.PRIO_PROCESS, 0, nice if own else max(nice, 0))
     # Who is root, or the user this daemon runs as, may have whatever the daemon may have.
     kept = frozenset(map(_limit_number, limits or ())) if own else frozenset()
-    limit({number: pair for number, pair in _limits_of(proc, 1).items() if number not in kept})
+    limit({number: pair for number, pair in limits_of(proc, 1).items() if number not in kept})
     core_filter = _read(proc, "1/coredump_filter").strip()
     write_text("/proc/self/coredump_filter", f"0x{core_filter}" if core_filter else CORE_FILTER)
     return has_keyring
@@ -262,7 +262,8 @@ def close_all_but(kept: Iterable[int]) -> None:
         low = descriptor + 1
 
 
-def _limits_of(proc: int, pid: int) -> Limits:
+def limits_of(proc: int, pid: int) -> Limits:
+    """Return the limits of process ``pid``. :param proc: a descriptor of the /proc that has it."""
     return parse_limits(_read(proc, f"{pid}/limits"))
 
 

@@ -24,7 +24,7 @@ from gomd.jobs.checkpoint.criu import Criu
 from gomd.jobs.checkpoint.criu_process import CallerGone
 from gomd.jobs.checkpoint.private_mounts import TEMPORARY
 from gomd.jobs.checkpoint.tree_stream import STREAM_FILE
-from gomd.jobs.supervisor import handover, pipes
+from gomd.jobs.supervisor import capped_attributes, handover, pipes
 from gomd.jobs.supervisor.attributes import CannotReset, reset_for_copy
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.early_group import EarlyGroup
@@ -84,6 +84,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 mapping[told.terminal.device] = terminal
         program = spec.criu if private is None else private.outside(spec.criu)
         criu, uid, where, group = Criu(program), spec.uid, spec.where, self._make_group(spec)
+        proc = self._environment.proc
         self._watcher.start()
 
         def opened(pid: int) -> None:
@@ -131,6 +132,8 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 permissions.check_no_new_privileges(pids, where)
             if told.state is not None:
                 told.state.restore(pids)
+            if uid:  # after what the other node says of priorities
+                capped_attributes.cap(pids, capped_attributes.allowed_here(proc))
             timerfds.restart(pids)
 
         # Of a user's job names are looked up, which may ask a server, and files are written as the user.

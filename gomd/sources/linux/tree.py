@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -196,7 +197,7 @@ class LinuxTree:
     def _check_shown(self, pid: int, caller: Caller) -> None:
         owner = self._root.owner(pid)
         if self.hides_others and not caller.owns(owner):
-            raise NotFound(f"there is no process {pid} that you may see; `ps` lists those")
+            raise error_of(FileNotFoundError(errno.ENOENT, ""), str(pid))  # as of one that does not exist
         self._check_process(pid)
 
     def _check_process(self, pid: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -23,6 +24,12 @@ _PROGRAM = Path(__file__).with_name("attributes_program.py").read_text("utf-8")
 _TABLE = Path(__file__).parents[3] / "docs" / "migration-attributes.md"
 _ROW = re.compile(r"^\| ([^|]+) \| (kept|adapted|refused|lost) \|[^|]*\|([^|]*)\|$", re.MULTILINE)
 _SECOND = " of the second thread"
+#: What root does to a process of its host, a word behind it.
+_PREFER = """
+import os, sys
+os.setpriority(os.PRIO_PROCESS, int(sys.argv[1]), -5)
+os.sched_setscheduler(int(sys.argv[1]), os.SCHED_RR, os.sched_param(4))
+"""
 #: What an adapted attribute is on the other node, given what it was; those that are not here may be anything.
 _ADAPTED: Mapping[str, Any] = {
     "same-page merging": lambda _before: 0,
@@ -94,6 +101,22 @@ def test_attributes_go_along(three: list[Host], user: str, words: tuple[str, ...
     compare(before, told.ask(), table)
     told.job.move("home")
     compare(before, told.ask(), {**table, "memory policy": "", "same-page merging": ""})
+    told.end()
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_what_only_root_gives_a_process(three: list[Host], user: str) -> None:
+    """Real time and a nice value below 0 stay with root's job; no user's job brings them to another node."""
+    told = Told(three[0], user)
+    told.ask()
+    three[0].run("/usr/bin/python3", "-c", _PREFER, str(told.job.pid))
+    before = told.ask()
+    told.job.move("2")
+    after = told.ask()
+    assert after["limits"] == before["limits"]
+    kept, found = ((each["scheduling policy"], each["nice"]) for each in (before, after))
+    assert kept == (os.SCHED_RR, -5)
+    assert found == (kept if user == "root" else (os.SCHED_OTHER, 0))
     told.end()
 
 

@@ -64,6 +64,43 @@ def test_jobs_on_other_nodes(node: Hidden) -> None:
         assert talk.say(f"get /proc/{AWAY.pid}/where").startswith("201 ")
 
 
+@pytest.mark.parametrize(
+    "request_words",
+    ["where PID", "signal PID TERM", "renice PID 5", "migrate PID home", "lock PID", "unlock PID"],
+)
+def test_a_hidden_job_elsewhere_is_none(node: Hidden, request_words: str) -> None:
+    """The numbers of jobs follow one another: no verb tells others which of them there are, or whose."""
+    hidden, free = str(AWAY.pid), str(5_000_999)
+    eve = others(node)[-1]
+    told = eve.say(request_words.replace("PID", hidden))
+    assert told.replace(hidden, free) == eve.say(request_words.replace("PID", free))
+    assert told.startswith("404 ")
+
+
+def test_where_a_hidden_job_runs(node: Hidden) -> None:
+    """A caller is not told more than `ps` shows."""
+    for talk in others(node):
+        assert talk.say(f"where {AWAY.pid}").startswith("404 ")
+
+
+def test_its_user_reaches_a_hidden_job_elsewhere(node: Hidden) -> None:
+    """What is hidden from others is not hidden from whom it belongs to."""
+    for talk in owners(node):
+        assert talk.say(f"where {AWAY.pid}").startswith("200 2")
+        assert talk.say(f"signal {AWAY.pid} TERM").startswith("200 ")
+
+
+@pytest.mark.parametrize("verb", ["kill", "attach", "carry"])
+def test_a_hidden_job_has_no_number(node: Hidden, verb: str) -> None:
+    """A job of another user is no more to be found than one that does not exist."""
+    eve = others(node)[-1]
+    told = eve.say(f"{verb} {AWAY.job}")
+    assert told.replace(f"job {AWAY.job}", "job 77") == eve.say(f"{verb} 77")
+    assert told.startswith("404 ")
+    seen = Talk(ThreeNodes(), Role.USER, "eve", 1001)
+    assert seen.say(f"{verb} {AWAY.job}").startswith("403 ")
+
+
 def test_events_of_jobs(node: Hidden) -> None:
     """What happens to jobs, with their command lines; what happens to nodes everybody may know."""
     said = Event(1.0, EventKind.STARTED, 1, "alpha", "job 1 of ada: ./secret --password x", 1, 1000)

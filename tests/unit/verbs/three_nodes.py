@@ -38,7 +38,7 @@ from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.guests import Guests
 from gomd.tree.orders import WrittenOrders
 from gomd.verbs.context import Parts
-from libgomd.errors import CannotMove, NotFound, PeerUnreachable
+from libgomd.errors import CannotMove, NotAllowed, NotFound, PeerUnreachable
 from libgomd.model import Caller, Counter, Job, JobState, Node, Output, Status
 from libgomd.testing import MemoryDaemon
 from libgomd.wire.lines import Request
@@ -127,7 +127,12 @@ class Jobs(NoJobs):
         return self.changes.until(job.job, condition, timeout)
 
     def find(self, number: int, caller: Caller) -> Job:
-        return next(job for job in self.away if job.job == number)
+        job = next((job for job in self.away if job.job == number), None)
+        if job is None:
+            raise NotFound(f"there is no job {number} here: `jobs` lists them")
+        if not caller.owns(job.uid):
+            raise NotAllowed(f"job {number} is not yours: it is {job.user}'s")
+        return job
 
     def signal(self, job: Job, number: int, group: bool) -> None:
         if self.unreached:
