@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Final
 
 from gomd.config import scalars
 from gomd.config.scalars import Refused, listed, shown, unquoted
+from gomd.config.settings import GROUP, GROUP_IPV6
 from libgomd.endpoints import Endpoint, Tcp, Unix
 from libgomd.wire.addresses import (
     Host,
@@ -23,11 +23,6 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _TWISTED = re.compile(r"tcp:([0-9]+):interface=(.+)")
-
-
-#: The groups of the announcements. ff15: for one site, not assigned by anybody; the rest is "gomd".
-GROUP: Final = Tcp("239.192.0.1", 5429)
-GROUP_IPV6: Final = "ff15::676f:6d64"
 _FREE_GROUPS = ipaddress.IPv6Network("ff10::/12")
 
 

@@ -13,6 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from libgomd.endpoints import Endpoint, Tcp
 
+#: The groups of the announcements. ff15: for one site, not assigned by anybody; the rest is "gomd".
+GROUP: Final = Tcp("239.192.0.1", 5429)
+GROUP_IPV6: Final = "ff15::676f:6d64"
+
 #: Settings that take effect when a running daemon reads its configuration again. Others need a restart.
 LIVE: Final = frozenset(
     {

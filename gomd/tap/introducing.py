@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gomd.config import Config
-from gomd.config.addresses import GROUP, GROUP_IPV6
-from gomd.config.settings import PeersSettings
+from gomd.config.settings import GROUP, GROUP_IPV6, PeersSettings
 from libgomd.endpoints import Tcp
 from libgomd.wire.addresses import shown
 
