@@ -13,7 +13,6 @@ from libgomd.endpoints import Endpoint
 from libgomd.errors import GomdError
 from libgomd.linesocket import dial
 from libgomd.wire.lines import BLOCK, Request
-from libgomd.wire.text import printable
 
 #: Seconds to wait for the daemon: somebody has pressed Tab.
 LIVE_TIMEOUT: Final = 1.0
@@ -38,6 +37,9 @@ _FILE_WORDS: Final = ("FILE", "DIR", "TOKENS")
 _ARGUMENTS: Final = {"attach": ("JOB",), "doctor": ("PID", "NODE"), "run": ("COMMAND", "FILE")}
 #: The tree of values that `ls`, `get` and `put` name.
 _TREE: Final = "/proc/"
+#: Words that a shell reads as text alone, as all nodes, jobs and paths of the tree are. Bash types a word as
+#: it is, and while no daemon runs anybody may listen at its port and name a node ``$(...)``.
+_PLAIN: Final = re.compile(r"[\w@%+=:,./-]+")
 _WORD_IN_USAGE: Final = re.compile(r"\[[^\]]*\]|\S+")
 
 
@@ -68,7 +70,7 @@ def candidates(words: Sequence[str], ask: Live) -> list[Candidate]:
     """
     *before, current = words or [""]
     found = [each for each in _all(before, current, ask) if each[0].startswith((current, ":"))]
-    clean = {word: about for word, about in found if word == printable(word) and not re.search(r"\s", word)}
+    clean = {word: about for word, about in found if _PLAIN.fullmatch(word)}
     return list(clean.items())[:MAX_CANDIDATES]
 
 

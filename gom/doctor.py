@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from gom import doctor_here
 from gom.doctor_cluster import ClusterAnswers, OfNode, decode, judge
 from gom.doctor_folded import folded
-from libgomd.endpoints import Endpoint
+from libgomd.endpoints import Endpoint, FoundTcp
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, MalformedRequest, NodeError
 from libgomd.installation import installation
 from libgomd.linesocket import LineSocket, dial
@@ -116,8 +117,12 @@ def _everything(places: Sequence[Endpoint], token: str, options: DoctorOptions) 
         found += map(_here, doctor_here.extras())
         return found, NO_DAEMON
     try:
-        found.append(_here(Finding("daemon", GOOD, f"the daemon answers at {line.endpoint}")))
-        found += _asked(line)
+        if isinstance(line.endpoint, FoundTcp):
+            found.append(_here(doctor_here.unproven(line.endpoint)))
+            found += map(_without_advice, _asked(line))
+        else:
+            found.append(_here(Finding("daemon", GOOD, f"the daemon answers at {line.endpoint}")))
+            found += _asked(line)
     except (ConnectionLost, MalformedReply) as error:
         found.append(_here(doctor_here.no_daemon(str(error))))
         return found, NO_DAEMON
@@ -127,6 +132,11 @@ def _everything(places: Sequence[Endpoint], token: str, options: DoctorOptions) 
         found += map(_here, doctor_here.configuration(options.config))
     found += map(_here, doctor_here.extras())
     return found, _status(found)
+
+
+def _without_advice(each: OfNode) -> OfNode:
+    """Return a finding without the command that mends it: what anybody may have written is not to be run."""
+    return each._replace(finding=dataclasses.replace(each.finding, mend=""))
 
 
 def _here(finding: Finding) -> OfNode:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gom.twistd import find_twistd, twistd_name
-from libgomd.endpoints import ROOT_STATE, state_directory
+from libgomd.endpoints import ROOT_STATE, Endpoint, state_directory
 from libgomd.installation import InstalledBy, installation
 from libgomd.model import Finding, FindingState
 
@@ -22,6 +22,16 @@ CHECK_TIMEOUT: Final = 40.0
 def no_daemon(reason: str) -> Finding:
     """Return the finding that no daemon answers."""
     return Finding("daemon", BAD, f"no daemon answers: {reason}", _start())
+
+
+def unproven(endpoint: Endpoint) -> Finding:
+    """Return the finding that the only daemon that answers may be any program."""
+    return Finding(
+        "daemon", WARN,
+        f"no daemon of root's or yours answers at its unix socket; what answers at {endpoint} may be any "
+        "program, so its advice is left out",
+        f"{_start()}; or name the daemon that you trust: gom -c {endpoint} doctor",
+    )  # fmt: skip
 
 
 def _start() -> str:

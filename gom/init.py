@@ -270,10 +270,9 @@ def _write(config: str, key: str, secret: bytes | None, text: str) -> bool:
 def _create(path: str, content: bytes, mode: int) -> None:
     try:
         if sets_nothing(path):
-            replace_durably(path, content)
+            replace_durably(path, content, mode=mode)
         else:
-            create_exclusively(path, content)
-        os.chmod(path, mode)
+            create_exclusively(path, content, mode)
     except FileExistsError as error:
         raise ConfigError([f"{path} has come into being just now, and is never overwritten"]) from error
     except OSError as error:

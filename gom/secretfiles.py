@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 
 from libgomd.durable import create_exclusively, replace_durably
 from libgomd.errors import ConfigError
+from libgomd.private import on_the_way
 
 
 def create(path: str, content: bytes) -> None:
@@ -48,16 +50,15 @@ def _resolved(path: str) -> str:
     """
     Return the file that ``path`` leads to, so that a symbolic link of root's or the caller's stays a link.
 
-    :raises ConfigError: the link is another user's, such as a daemon's that runs as an ordinary user.
+    :raises ConfigError: a link on the way is another user's, such as that of a daemon of an ordinary user.
     """
     try:
-        owner = os.lstat(path).st_uid
+        for each, found in on_the_way(os.path.abspath(path)):
+            if stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+                whose = f"{each} is a symbolic link of user {found.st_uid}"
+                raise ConfigError([f"{path}: {whose}: name what it leads to, or remove it"])
     except OSError:
-        owner = 0
-    if os.path.islink(path) and owner not in (0, os.geteuid()):
-        raise ConfigError(
-            [f"{path} is a symbolic link of user {owner}: name the file it leads to, or remove it"]
-        )
+        pass  # what is missing is made
     return os.path.realpath(path)
 
 

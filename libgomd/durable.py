@@ -31,18 +31,18 @@ def replace_atomically(path: str, data: bytes, mode: int = 0o600) -> None:
     _replace(path, data, mode=mode)
 
 
-def replace_durably(path: str, data: bytes, owner: tuple[int, int] | None = None) -> None:
+def replace_durably(path: str, data: bytes, owner: tuple[int, int] | None = None, mode: int = 0o600) -> None:
     """
     Replace or create the file ``path``. It survives a power cut once this returns. Blocks on the disk.
 
     :param owner: user id and group id of the new file; by default those of this process.
     :raises OSError: it cannot be written.
     """
-    _replace(path, data, owner=owner, sync=True)
+    _replace(path, data, mode=mode, owner=owner, sync=True)
     sync_directory(os.path.dirname(path) or ".")
 
 
-def create_exclusively(path: str, data: bytes) -> None:
+def create_exclusively(path: str, data: bytes, mode: int = 0o600) -> None:
     """
     Create the file ``path`` and write it in place. It survives a power cut once this returns. Blocks.
 
@@ -51,7 +51,7 @@ def create_exclusively(path: str, data: bytes) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        _write(descriptor, data, sync=True)
+        _write(descriptor, data, mode=mode, sync=True)
         sync_directory(os.path.dirname(path) or ".")
     except BaseException:
         os.unlink(path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from typing import Final
 
 from libgomd.blocking import connect
+from libgomd.durable import replace_atomically
 from libgomd.errors import MalformedRequest, NotPossible
 from libgomd.installation import installation
 from libgomd.wallclock import Wall
@@ -78,9 +81,18 @@ def _options(words: Sequence[str]) -> dict[str, str]:
 
 
 def write_private(path: str, data: bytes) -> None:
-    """Write a file that only its owner may read. :raises OSError: it cannot be written, or is a link."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.truncate(0)
-        file.write(data)
+    """
+    Write a file that only its owner may read, a new one in the place of an older one: that may be another
+    user's, who would read it then, or be open already.
+
+    :raises OSError: it cannot be written, or is a link, a device or anything else but a plain file.
+    """
+    try:
+        found = os.lstat(path).st_mode
+    except FileNotFoundError:
+        found = stat.S_IFREG
+    if stat.S_ISLNK(found):
+        raise OSError(errno.ELOOP, "it is a symbolic link", path)
+    if not stat.S_ISREG(found):
+        raise OSError(errno.EINVAL, "it is no plain file", path)
+    replace_atomically(path, data)

@@ -12,6 +12,7 @@ from typing import Final
 from libgomd.endpoints import state_directory
 from libgomd.errors import ConfigError
 from libgomd.node_names import name_from_host
+from libgomd.private import on_the_way, trusted_owners
 
 #: Where gomd.ini is searched for after the working directory and the directory of the systemd unit.
 SYSTEM_FILES: Final = ("/etc/gomd/gomd.ini", "/etc/gomd.conf")
@@ -74,8 +75,8 @@ def find_file(explicit: str | None, around: Environment) -> str | None:
     Return the absolute path of the file to read, None if there is none.
 
     :param explicit: the file that `--config` names. It is returned whether it exists or not.
-    :raises ConfigError: ./gomd.ini belongs to another user or everybody may write it. Its commands must not
-        be run: somebody may have placed it in a shared directory for that purpose.
+    :raises ConfigError: others could have put ./gomd.ini there, or may change it. What it names must not be
+        run: somebody may have placed it in a directory of theirs for that purpose.
     """
     if explicit:
         return os.path.join(around.cwd, explicit)
@@ -89,18 +90,30 @@ def find_file(explicit: str | None, around: Environment) -> str | None:
 
 
 def _check_owner(path: str, uid: int) -> None:
+    """
+    Check that nobody but root and user ``uid`` can choose what ``path`` is: the file, every link that leads
+    to it, and the directories in which these stand. Else another file may be there when it is read.
+    """
+    as_is = f"say --config {path} to use it all the same"
     try:
-        status = os.stat(path)
+        way = list(on_the_way(path))
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-    if status.st_uid not in (uid, 0):
-        raise ConfigError(
-            [
-                f"{path}: belongs to user {status.st_uid}, and gomd runs as user {uid}: "
-                f"say --config {path} to use it all the same"
-            ]
-        )
-    if status.st_mode & stat.S_IWOTH:
-        raise ConfigError(
-            [f"{path}: everybody may write it: chmod o-w it, or say --config {path} to use it as it is"]
-        )
+    trusted = {*(trusted_owners() - {os.geteuid()}), 0, uid}
+    for each, status in way:
+        if status.st_uid not in trusted:
+            what = "" if each == path else f"{each} on the way to it "
+            raise ConfigError(
+                [f"{path}: {what}belongs to user {status.st_uid}, and gomd runs as user {uid}: {as_is}"]
+            )
+        if stat.S_ISLNK(status.st_mode) or (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
+            continue
+        if status.st_mode & stat.S_IWOTH:
+            what = "" if each == path else f"into {each} on the way to it "
+            raise ConfigError([f"{path}: {what}everybody may write: chmod o-w {each}, or {as_is}"])
+        # A group with its user's number is that user's own, as most systems make them.
+        if status.st_mode & stat.S_IWGRP and status.st_gid != status.st_uid:
+            what = "" if each == path else f"into {each} on the way to it "
+            raise ConfigError(
+                [f"{path}: {what}group {status.st_gid} may write: chmod g-w {each}, or {as_is}"]
+            )

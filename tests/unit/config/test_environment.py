@@ -60,6 +60,55 @@ class FindFileTests(SynchronousTestCase):
             find_file(None, stranger)
         self.assertIn(f"--config {self.here}", str(caught.exception))
 
+    def refusal(self) -> str:
+        """What is said of the file."""
+        with self.assertRaises(ConfigError) as caught:
+            find_file(None, self.around)
+        self.assertIn(f"--config {self.here}", str(caught.exception))
+        return str(caught.exception)
+
+    def test_a_directory_in_which_others_may_replace_it_is_refused(self) -> None:
+        """The file is read after it was looked at: it must still be the same one."""
+        with open(self.here, "w"):
+            pass
+        os.chmod(self.directory, 0o707)
+        self.assertIn(f"chmod o-w {self.directory}", self.refusal())
+        os.chmod(self.directory, 0o1707)  # as /tmp: there everybody has their own files
+        self.assertEqual(find_file(None, self.around), self.here)
+
+    def test_a_group_may_not_replace_it_either(self) -> None:
+        """Unless it is the user's own group, which has the user's number on most systems."""
+        with open(self.here, "w"):
+            pass
+        own, own_group = os.geteuid(), os.stat(self.directory).st_gid
+        for path in (self.here, self.directory):
+            mode = os.stat(path).st_mode
+            if own == 0:
+                os.chown(path, -1, 12345)
+            elif own == own_group:
+                continue
+            os.chmod(path, mode | 0o020)
+            self.assertIn(f"chmod g-w {path}", self.refusal())
+            os.chown(path, -1, own_group)
+            if own == own_group:
+                self.assertEqual(find_file(None, self.around), self.here)
+            os.chmod(path, mode)
+
+    def test_every_step_on_the_way_counts(self) -> None:
+        """A link or a directory of another user could lead to another file between looking and reading."""
+        if os.geteuid():
+            return  # only root can make what is another user's
+        real = os.path.join(self.directory, "real.ini")
+        with open(real, "w"):
+            pass
+        os.symlink(real, self.here)
+        self.assertEqual(find_file(None, self.around), self.here)
+        os.lchown(self.here, 12345, 12345)
+        self.assertIn("12345", self.refusal())
+        os.lchown(self.here, 0, 0)
+        os.chown(self.directory, 12345, 12345)
+        self.assertIn(f"{self.directory} on the way to it belongs to user 12345", self.refusal())
+
     def test_a_link_to_nowhere_is_a_mistake(self) -> None:
         """A dangling ./gomd.ini is told, not passed over for another file."""
         os.symlink("/no/such/file", self.here)

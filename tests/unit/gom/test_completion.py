@@ -95,6 +95,27 @@ def test_how_a_line_goes_on(typed: str, expected: list[str]) -> None:
     assert after(typed) == expected
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["$(id)", "`id`", ";id;", "a|b", ">file", "~root", "*", "a'b", "{a,b}", "!!", "a b", "a\nb", "\x1b[2J"],
+)
+def test_nothing_that_a_shell_would_read_is_offered(name: str) -> None:
+    """Bash types a word as it is, and anybody may answer at the port while no daemon runs."""
+    rows = [{"id": 1, "name": name, "up": True}, {"id": 2, "name": "beta", "up": True}]
+
+    def hostile(request: Request) -> Sequence[dict[str, Any]]:
+        return (
+            rows
+            if request.verb == "nodes"
+            else [{"job": name, "pid": name, "name": name, "state": "", "user": "", "command": ""}]
+        )
+
+    assert [word for word, _ in candidates(["load", ""], hostile)] == ["beta"]
+    assert candidates(["attach", ""], hostile) == []
+    assert candidates(["lock", ""], hostile) == []
+    assert candidates(["get", "/proc/hpc/"], hostile) == []
+
+
 def test_the_first_word_is_any_verb_or_command() -> None:
     """And of another node only what is asked of a daemon."""
     assert set(after("")) == {*VERBS, *SUMMARIES}

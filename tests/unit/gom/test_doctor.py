@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gom.command import main
-from gom.doctor import DoctorOptions, parse, reasons_of, write
+from gom.doctor import DoctorOptions, doctor, parse, reasons_of, write
 from gom.doctor_cluster import ClusterAnswers, OfNode, judge
 from gom.doctor_here import state_of
+from libgomd.endpoints import FoundTcp, Tcp
 from libgomd.errors import MalformedRequest
 from libgomd.model import Finding, FindingState
 
@@ -152,6 +155,46 @@ def test_the_worst_comes_first_and_nothing_drives_the_terminal() -> None:
     write(rows, False, True, said.append)
     assert [json.loads(line)["state"] for line in said] == ["good", "warn", "bad"]
     assert json.loads(said[2])["node"] is None
+
+
+def test_the_advice_of_any_program_at_the_port_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While gomd is down another user may answer there: root must not be told to run what that one wrote."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "node": [node(1, "a")],
+        "nodes": [{**node(1, "a"), "from": 1}],
+        "events": [],
+        "doctor": [{**told(1, "criu", "bad", "is gone"), "mend": "run this"}],
+    }
+
+    def answer(connection: socket.socket) -> None:
+        with connection, connection.makefile("rwb") as stream:
+            stream.write(b"220 gomd 0.1.0 node 1 a\r\n")
+            stream.flush()
+            for line in stream:
+                verb = line.decode().split()[line.startswith(b"@")]
+                block = "".join(f"{json.dumps(row)}\r\n" for row in rows.get(verb, ()))
+                stream.write(f"201 rows\r\n{block}.\r\n".encode() if verb in rows else b"200 json\r\n")
+                stream.flush()
+
+    def serve() -> None:
+        for _ in range(2):
+            answer(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        port = listener.getsockname()[1]
+        monkeypatch.delenv("GOMD_TOKEN", raising=False)
+        assert doctor([Tcp("127.0.0.1", port)], "", DoctorOptions(), is_json=False) == 1
+        assert "mend: run this" in capsys.readouterr().out
+        assert doctor([FoundTcp("127.0.0.1", port)], "", DoctorOptions(), is_json=False) == 1
+        said = capsys.readouterr().out
+        serving.join(10)
+    assert "criu: is gone" in said
+    assert "run this" not in said
+    assert "may be any program" in said
 
 
 def test_the_command_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,22 @@ def loaded(where: Path) -> Config:
 def contents(where: Path) -> dict[str, bytes]:
     """Every file below a directory."""
     return {str(path): path.read_bytes() for path in where.rglob("*") if path.is_file()}
+
+
+def test_no_mode_is_given_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns the directory could put a link to another file of root's in the place of the new one."""
+
+    def by_name(path: object, *_mode: object, **_more: object) -> None:
+        raise AssertionError(f"the mode of whatever is now called {path} was changed")
+
+    monkeypatch.setattr(os, "chmod", by_name)
+    old = os.umask(0o077)
+    try:
+        assert main(arguments(tmp_path, "--node-id", "7")) == 0
+    finally:
+        os.umask(old)
+    where = tmp_path / "etc" / "gomd"
+    assert [stat.S_IMODE((where / name).stat().st_mode) for name in ("gomd.ini", "key")] == [0o644, 0o600]
 
 
 @pytest.mark.parametrize("umask", [0, 0o077])

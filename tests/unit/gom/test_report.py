@@ -116,3 +116,18 @@ def test_only_its_maker_may_read_it(tmp_path: Path) -> None:
     os.symlink(path, tmp_path / "link")
     with pytest.raises(OSError, match="symbolic"):
         write_private(str(tmp_path / "link"), b"x")
+
+
+def test_a_file_that_was_there_is_not_written_into(tmp_path: Path) -> None:
+    """Another user's would stay theirs, and who has it open would read it; a device stays as it is."""
+    path = tmp_path / "report.html"
+    path.write_text("somebody's")
+    with path.open() as before:
+        write_private(str(path), b"secret")
+        assert before.read() == "somebody's"
+    assert path.stat().st_uid == os.geteuid()
+    os.mkfifo(tmp_path / "fifo")
+    mode = (tmp_path / "fifo").stat().st_mode
+    with pytest.raises(OSError, match="no plain file"):
+        write_private(str(tmp_path / "fifo"), b"secret")
+    assert (tmp_path / "fifo").stat().st_mode == mode

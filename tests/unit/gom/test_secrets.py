@@ -124,6 +124,22 @@ def test_a_symbolic_link_stays_one(tmp_path: Path, capsys: Captured) -> None:
     assert (tmp_path / "elsewhere" / "real").read_text().startswith("ann read sha256:")
 
 
+def test_no_link_of_another_user_is_followed(tmp_path: Path, capsys: Captured) -> None:
+    """Wherever it is on the way: it could lead to the tokens of root's own daemon."""
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    named = ["token", "add", "ann", "admin", "--file", str(tmp_path / "link" / "tokens")]
+    if os.geteuid() == 0:  # only root can make what is another user's
+        os.lchown(tmp_path / "link", 12345, 12345)
+        assert main(named) == 1
+        assert "link is a symbolic link of user 12345" in capsys.readouterr().err
+        assert list(real.iterdir()) == []
+        os.lchown(tmp_path / "link", 0, 0)
+    assert main(named) == 0
+    assert [path.name for path in real.iterdir()] == ["tokens"]
+
+
 def test_what_a_killed_one_left_is_no_obstacle(tmp_path: Path, capsys: Captured) -> None:
     """A half-written new file is thrown away."""
     (tmp_path / "tokens.new").write_text("ann adm")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +137,34 @@ def test_no_sentence_knows_one_way_of_installing_alone() -> None:
             named_both = match[0].startswith("pip") and "apt install" in before and is_help
             assert named_both or NOT_OF_A_CHECKOUT.search(text), f"{place}: {match[0]!r} in {text[:200]!r}"
     assert seen > 5000
+
+
+def test_get_criu_takes_no_program_that_others_could_change(tmp_path: Path) -> None:
+    """What it finds or unpacks runs as root."""
+    if os.geteuid():
+        return  # only root unpacks, and runs what is there
+    prefix = tmp_path / "criu"
+    prefix.mkdir()
+    program = prefix / "criu"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho Version: 99.9\n")
+    program.chmod(0o755)
+    tmp_path.chmod(0o755)
+
+    def get() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", str(ROOT / "contrib" / "get-criu"), str(prefix)],
+            check=False, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    for path in (tmp_path, prefix, program):
+        mode = path.stat().st_mode
+        os.chown(path, 12345, 0)
+        assert f"get-criu: {path} belongs to another user" in get().stderr
+        os.chown(path, 0, 12345)
+        for others in (0o020, 0o002):
+            path.chmod(mode | others)
+            assert "or others may write to it" in get().stderr
+        path.chmod(mode)
+        os.chown(path, 0, 0)
+    assert not (tmp_path / "ran").exists()
+    assert get().stdout == f"{program}\n"
