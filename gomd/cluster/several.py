@@ -26,10 +26,12 @@ class SeveralEngines:
 
     :param engines: they publish through `gomd.cluster.merged_events`. The first one that takes the datagrams
         of membership is told of them. :param takes_datagrams: whether that is so, for each engine.
+    :param names: of the engines, as in ``[peers] engine``.
     """
 
-    def __init__(self, engines: Sequence[Any], takes_datagrams: Sequence[bool]) -> None:
+    def __init__(self, engines: Sequence[Any], takes_datagrams: Sequence[bool], names: Sequence[str]) -> None:
         self._engines = tuple(engines)
+        self._names = tuple(names)
         self.own_id: int = engines[0].own_id
         takers = [each for each, takes in zip(engines, takes_datagrams, strict=True) if takes]
         self._listener = (takers or self._engines)[0]
@@ -120,6 +122,9 @@ class SeveralEngines:
         nodes = self.nodes()
         yield Counter("nodes", len(nodes), "configured nodes")
         yield Counter("nodes_up", sum(node.up for node in nodes), "nodes that are up")
+        for name, engine in zip(self._names, self._engines, strict=True):
+            up = sum(node.up for node in engine.nodes())
+            yield Counter(f"nodes_up_{name}", up, f"nodes that engine {name} has up")
         seen = {"nodes", "nodes_up"}
         for engine in self._engines:
             for counter in engine.counters():

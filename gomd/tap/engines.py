@@ -129,7 +129,7 @@ def make_engine(setup: EngineSetup) -> tuple[Any, UseKeys]:
         engines = [
             ENGINES[name](replace(setup, events=merger.of(number))) for number, name in enumerate(names)
         ]
-        made = SeveralEngines(engines, [name in OF_THE_PEER_PORT for name in names])
+        made = SeveralEngines(engines, [name in OF_THE_PEER_PORT for name in names], names)
 
     def use_keys(keys: tuple[ClusterKey, ...]) -> None:
         for name, engine in zip(names, engines, strict=True):

@@ -58,7 +58,11 @@ class SeveralContractTests(MembershipContract, SynchronousTestCase):
     """What every engine promises."""
 
     def make_membership(self) -> IMembership:
-        return SeveralEngines([_FakeEngine(OWN), _FakeEngine(OWN, Node(8, "node8", "a", UP))], [True, False])
+        return SeveralEngines(
+            [_FakeEngine(OWN), _FakeEngine(OWN, Node(8, "node8", "a", UP))],
+            [True, False],
+            ("heartbeat", "swim"),
+        )
 
 
 class SeveralTests(SynchronousTestCase):
@@ -68,18 +72,29 @@ class SeveralTests(SynchronousTestCase):
         """And its values are the newest that there are."""
         down, plain = Node(3, "node3", "10.0.0.3", Status.CONFIGURED), Node(3, "node3", "10.0.0.3", UP)
         old, new = Node(4, "node4", "a", UP, 5, age=9.0), Node(4, "node4", "a", UP, 6, age=1.0)
-        both = SeveralEngines([_FakeEngine(down, old, OWN), _FakeEngine(plain, new, OWN)], [True, False])
+        both = SeveralEngines(
+            [_FakeEngine(down, old, OWN), _FakeEngine(plain, new, OWN)], [True, False], ("heartbeat", "swim")
+        )
         self.assertEqual(both.nodes(), [plain, new, OWN])
         self.assertTrue(both.find("node3").up)
         self.assertEqual(both.port_of(3), (("10.0.0.3", 1), 2))
         self.assertIsNone(both.port_of(5))
         values = {counter.name: counter.value for counter in both.counters()}
-        self.assertEqual(values, {"nodes": 3, "nodes_up": 3, "of_this": 3})
+        self.assertEqual(
+            values,
+            {
+                "nodes": 3,
+                "nodes_up": 3,
+                "nodes_up_heartbeat": 2,
+                "nodes_up_swim": 3,
+                "of_this": 3,
+            },
+        )
 
     def test_datagrams_go_to_the_engine_whose_they_are(self) -> None:
         """Whichever is named first; seeds and sleep go to both."""
         swim, heartbeat = _FakeEngine(OWN), _FakeEngine(OWN)
-        both: Any = SeveralEngines([swim, heartbeat], [False, True])
+        both: Any = SeveralEngines([swim, heartbeat], [False, True], ("heartbeat", "swim"))
         both.start()
         both.receive("datagram", ("10.0.0.3", 1))
         both.wrong_clock(3, "node3", 40.0)
@@ -96,7 +111,7 @@ class SeveralTests(SynchronousTestCase):
     def test_it_has_left_when_both_have(self) -> None:
         """Also if one fails."""
         one, other = _FakeEngine(OWN), _FakeEngine(OWN)
-        stopped = SeveralEngines([one, other], [True, False]).stop()
+        stopped = SeveralEngines([one, other], [True, False], ("heartbeat", "swim")).stop()
         one.stopped.errback(OSError("no"))
         self.assertNoResult(stopped)
         other.stopped.callback(None)
