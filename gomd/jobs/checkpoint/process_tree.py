@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from libgomd.errors import CannotMove
@@ -159,26 +159,45 @@ def thaw(pids: Iterable[int], but: Iterable[int] = ()) -> None:
     _signal([pid for pid in pids if pid not in set(but)], signal.SIGCONT)
 
 
-def end(
-    pids: Iterable[int],
-    limit: float = 5.0,
-    now: Callable[[], float] = time.monotonic,
-    number: int = signal.SIGKILL,
-) -> bool:
+def end(pids: Iterable[int], limit: float = 5.0, now: Callable[[], float] = time.monotonic) -> bool:
     """
     Kill ``pids`` and wait until they have ended. Blocks. Reaps nothing.
 
-    :param limit: seconds. :param number: the signal. :returns: whether all have ended.
+    :param limit: seconds. :returns: whether all have ended.
     """
     waiting = list(pids)
-    _signal(waiting, number)
+    _signal(waiting, signal.SIGKILL)
     return wait_for(waiting, limit, now)
+
+
+def end_parent(pid: int, limit: float) -> list[int]:
+    """
+    End a process with SIGTERM, which it may defer. Blocks; reaps nothing, and kills nothing when time is up.
+
+    It is stopped before its descendants are listed and begins none after that: one that it had begun between
+    the list and the signal would be left, with all the descriptors that it has from its parents.
+
+    :param limit: seconds that it may take to stop, and to end. :returns: its descendants, parents first.
+    """
+    _signal((pid,), signal.SIGSTOP)
+    _wait_until((pid,), (*STOPPED, *ENDED), limit)
+    found = descendants(pid, whole=False)[1:]
+    _signal((pid,), signal.SIGTERM)
+    _signal((pid,), signal.SIGCONT)
+    wait_for((pid,), limit)
+    return found
 
 
 def wait_for(pids: Iterable[int], limit: float, now: Callable[[], float] = time.monotonic) -> bool:
     """Wait until ``pids`` have ended, at most ``limit`` seconds. Blocks, reaps nothing. :returns: whether."""
+    return _wait_until(pids, ENDED, limit, now)
+
+
+def _wait_until(
+    pids: Iterable[int], states: Collection[str], limit: float, now: Callable[[], float] = time.monotonic
+) -> bool:
     waiting, last = list(pids), now() + limit
-    while waiting := [pid for pid in waiting if state(pid) not in ENDED]:
+    while waiting := [pid for pid in waiting if state(pid) not in states]:
         if now() > last:
             return False
         time.sleep(0.001)

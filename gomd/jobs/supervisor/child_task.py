@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +34,7 @@ class ChildTask:
     def __init__(self, work: Callable[[], Any], limit: float) -> None:
         self._reading, writing = os.pipe()
         self._limit = limit
+        self._began = time.monotonic()
         self._data = b""
         with high_pids():
             self.pid = os.fork()
@@ -52,6 +55,16 @@ class ChildTask:
         self._data = (self._data + piece)[:_MAX_RESULT_BYTES]
         return not piece
 
+    def read_for(self, limit: float) -> bool:
+        """Read what comes, at most ``limit`` seconds. Blocks. :returns: whether that was all, as `feed`."""
+        end = time.monotonic() + limit
+        poll = select.poll()
+        poll.register(self._reading, select.POLLIN)
+        while poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            if self.feed():
+                return True
+        return False
+
     def result(self) -> Any:
         """
         Return what ``work`` returned, after the end, and close.
@@ -59,9 +72,12 @@ class ChildTask:
         :raises CannotMove: ``work`` raised an error, was killed or took too long.
         """
         self.close()
-        if not self._data:
-            raise CannotMove(f"it took longer than {self._limit:g} s, or was killed")
-        failure, value = json.loads(self._data)
+        try:
+            failure, value = json.loads(self._data)
+        except ValueError:  # nothing, or only a part
+            late = time.monotonic() - self._began >= self._limit
+            why = f"it took longer than {self._limit:g} s" if late else "the process at work on it was killed"
+            raise CannotMove(why) from None
         if failure:
             raise CannotMove(value)
         return value

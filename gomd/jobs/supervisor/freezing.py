@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import NoReturn
@@ -175,12 +174,12 @@ class FreezingSupervisor(HandingSupervisor):
 
         def work() -> dict[str, object]:
             own = os.getpid()
+            self._let_go()
             memory_sent = bool(order.tree_port) and has_shared_memory(pid)
             sender = tree_sender(order) if order.tree_port else None
             ahead: Ahead | None = None
             if isinstance(facts, Gate):
                 facts.enter_child()
-                self._let_go()
                 if not memory_sent:
                     ahead = send_ahead(order, pid)
                 names, uses_tty = facts.wait()
@@ -247,9 +246,21 @@ class FreezingSupervisor(HandingSupervisor):
         """Let a child freeze the job, and finish a freeze whose child has ended."""
         if self._gate is not None and self._gate.fileno() in ready:
             self._admit()
-        if self._task is None or self._task.fileno() not in ready or not self._task.feed():
-            return
-        task, self._task = self._task, None
+        if self._task is not None and self._task.fileno() in ready and self._task.feed():
+            self._finish_freeze(self._task)
+
+    def _end_the_rest(self, pid: int) -> None:
+        """Hear first what the child has to say that freezes the job: it may know why that has ended."""
+        if self._task is not None:
+            if not self._frozen:
+                self._call_off("it has ended")
+            elif self._task.read_for(_CRIU_TIMEOUT):
+                self._finish_freeze(self._task)
+        super()._end_the_rest(pid)
+
+    def _finish_freeze(self, task: ChildTask) -> None:
+        """Tell what came of a freeze whose child has ended."""
+        self._task = None
         try:
             found = task.result()
             assert self._order is not None
@@ -269,13 +280,12 @@ class FreezingSupervisor(HandingSupervisor):
             return
         if self._task is not None:
             self._task.close()
-            work, *others = process_tree.descendants(self._task.pid, whole=False)
             # It first, and when it holds no thread of the job (`gomd.jobs.checkpoint.injection`).
-            process_tree.end((work,), _RELEASE_TIMEOUT, number=signal.SIGTERM)
+            others = process_tree.end_parent(self._task.pid, _RELEASE_TIMEOUT)
             # A criu that is killed may take the job with it. Without the other end of its connection it fails
             # by itself, or it has the memory, and then it is ready at once.
             process_tree.wait_for((pid for pid in others if _is_another_program(pid)), _CRIU_TIMEOUT)
-            process_tree.end((*reversed(others), work))
+            process_tree.end((*reversed(others), self._task.pid))
             self._task = None
             self._answer(FREEZE, CALLED_OFF)
         assert self._program is not None

@@ -202,7 +202,7 @@ class Supervisor:
             self._on_disconnected()
         assert self._program is not None
         if self._watcher.reap(ready, self._program.pid, time.monotonic()):
-            end_the_rest(self._environment.namespace, self._program.pid)
+            self._end_the_rest(self._program.pid)
             if self._terminal is not None:
                 self._terminal.release()
         self._attachment.note_stop(self._watcher.stop)
@@ -217,6 +217,10 @@ class Supervisor:
 
     def _handle(self, ready: dict[int, int]) -> None:
         """Handle what `_register` has added."""
+
+    def _end_the_rest(self, pid: int) -> None:
+        """End what is left of the job, whose first process ``pid`` has ended."""
+        end_the_rest(self._environment.namespace, pid)
 
     def _milliseconds_to_wait(self) -> int | None:
         """Return the time until a deadline, None when there is none."""
