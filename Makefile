@@ -74,7 +74,7 @@ imports: $(VENV)/.tested
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.tested
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 
 # Real daemons, two tests at a time. What fails is run once more, alone: a fault of the code fails again, a deadline
 # that a busy machine missed does not. A test that hangs fails after ten minutes. Both outcomes are printed; CONTRIBUTING says what to do about the second kind.

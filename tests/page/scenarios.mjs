@@ -96,7 +96,7 @@ export async function dragging({ newPage }, { url, token, command, pictures }) {
   await signIn(page, token);
   await page.getByRole("button", { name: "Sign out root" }).waitFor();
   const job = await start(page, command);
-  await page.locator(".output").getByText("line 1").waitFor();
+  await page.locator(".output").getByText("line 1").first().waitFor();
   if (pictures) await page.screenshot({ path: `${pictures}/page-job.png` });
   await accessible(page, "a job");
   await go(page, "Jobs");
@@ -124,7 +124,7 @@ export async function dragging({ newPage }, { url, token, command, pictures }) {
   await turn(`moved ${job}`);
   await page.goto(`${url}#/job/${job}`);
   await page.getByRole("heading", { name: `Job ${job}` }).waitFor();
-  await page.locator(".output").getByText("line 1").waitFor();
+  await page.locator(".output").getByText("line 1").first().waitFor();
   await page.getByRole("button", { name: "Move…" }).focus(); // and back, by the keyboard alone
   await page.keyboard.press("Enter");
   await page.keyboard.type("its home");

@@ -62,7 +62,7 @@ def test_daemons_with_agents_of_their_own(room: SerfRoom) -> None:
     eventually(lambda: up(two) == up(three) == {2, 3})
     kind, reason = told(two, 4)[-1]
     assert kind == "down", told(two, 4)
-    assert reason.startswith(("failed: ", "silent: "))
+    assert reason.startswith(("failed: ", "silent: ", "reaped: "))
 
     # A goodbye is one.
     assert three.stop() in (0, -signal.SIGTERM)
