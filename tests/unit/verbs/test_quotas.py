@@ -110,6 +110,13 @@ class TurnsTests(SynchronousTestCase):
         self.clock = Clock()
         self.turns = RequestTurns()
         self.begun: list[Deferred[Reply]] = []
+        self.asked: list[Deferred[Reply]] = []
+
+    def tearDown(self) -> None:
+        """End what still waits, or the collector does so in the middle of another test."""
+        for each in reversed(self.asked):
+            each.addErrback(lambda _failure: None)
+            each.cancel()
 
     def ask(self, caller: Caller) -> Deferred[Reply]:
         async def work() -> Reply:
@@ -120,7 +127,8 @@ class TurnsTests(SynchronousTestCase):
         async def ask() -> Reply:
             return await self.turns.in_turn(self.clock, caller, work())
 
-        return Deferred.fromCoroutine(ask())
+        self.asked.append(Deferred.fromCoroutine(ask()))
+        return self.asked[-1]
 
     def test_one_caller_waits_and_the_others_do_not(self) -> None:
         """When one of its requests is done the next begins."""
