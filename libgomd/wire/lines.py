@@ -74,6 +74,8 @@ def parse_request(line: bytes) -> Request:
         node = words.pop(0)[1:]
         if not node:
             raise MalformedRequest("@ needs the id or name of a node right behind it: @3 load")
+        if not words:
+            raise MalformedRequest(f"a verb is missing behind @{node}: @{node} load")
     if not words or not words[0]:
         raise MalformedRequest("an empty request: say `help` for the verbs")
     return Request(words[0].lower(), tuple(words[1:]), node)

@@ -199,6 +199,7 @@ class BadInputTests(SynchronousTestCase):
         """Wherever the packets are cut; the next line is answered as usual."""
         for data in (
             b"x" * 4097 + b"\r\nload\r\n",
+            b"x" * 4097 + b"\nload\n",
             b"x" * 100_000 + b"\nload\n",
             b"@1 " + b"y" * 4096 + b"\nload\n",
         ):
@@ -212,6 +213,10 @@ class BadInputTests(SynchronousTestCase):
         for end in ("\r\n", "\n"):
             self.talk.send(("load " + " " * 4091 + end).encode())
             self.assertEqual(self.talk.heard(), "200 0\r\n")
+
+    def test_a_node_without_a_verb(self) -> None:
+        """What is missing is named."""
+        self.assertEqual(self.talk.say("@2"), "400 a verb is missing behind @2: @2 load\r\n")
 
     def test_many_long_lines_in_one_packet(self) -> None:
         """Each is answered."""
