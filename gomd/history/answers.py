@@ -65,8 +65,8 @@ def _older(
         return
     start, _end = reach(level)
     yield from _older(level + 1, since, until, min(start or inf, begins), reach, rows)
-    # The row in which the finer level begins sums up what is gone from there, unless it is the first row: then
-    # nothing is gone, and it began at a time about which nothing is known.
+    # The row in which the finer level begins sums up what is gone from there, unless it is the first row:
+    # then nothing is gone, and it began at a time about which nothing is known.
     if start + LEVEL_SECONDS[level] <= begins:
         yield from rows(level, max(since, start), min(begins, until))
 
