@@ -158,6 +158,11 @@ class BlockEnd(NamedTuple):
     """The end of the block: the reply is complete."""
 
 
+def is_greeting(line: StatusLine) -> bool:
+    """Return whether a daemon of gomd says this first; ``220`` alone says any mail server, too."""
+    return line.code == GREETING and line.text.split(" ", 1)[0] == "gomd"
+
+
 ReplyEvent = StatusLine | BlockLine | BlockPiece | BlockEnd
 
 
@@ -228,7 +233,9 @@ class ReplyParser:
             raise MalformedReply(f"no status line: {printable(text[:80])}")
         code = int(match.group(1))
         self._in_block = code == BLOCK
-        return StatusLine(code, match.group(2) or "")
+        said = match.group(2) or ""
+        # A daemon escapes what is not printable; who only pretends to be one writes into nobody's terminal.
+        return StatusLine(code, said if said.isprintable() else printable(said))
 
 
 def _cut(data: bytes) -> tuple[bytes, bytes, bool]:
