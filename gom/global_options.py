@@ -51,6 +51,8 @@ def parse(argv: Sequence[str]) -> GlobalOptions:
                 raise WrongUsage(f"{option} needs a value")
             if option == "-c":
                 endpoint = words.pop(0)
+                if not endpoint:  # "$UNSET": another daemon than the one that was meant
+                    raise WrongUsage("-c needs an endpoint, not an empty word")
             else:
                 token = words.pop(0)
         else:

@@ -50,3 +50,9 @@ def test_what_only_the_daemon_knows_is_asked_there(
     """It may be newer than this gom."""
     assert main(["-c", NO_DAEMON, *words]) == 3
     assert capsys.readouterr().out == ""
+
+
+def test_an_endpoint_is_no_empty_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """`gom -c "$UNSET" shutdown` asks no other daemon than the one that was meant."""
+    assert main(["-c", "", "load"]) == 2
+    assert capsys.readouterr().err == "gom: -c needs an endpoint, not an empty word; see `gom --help`\n"
