@@ -78,17 +78,13 @@ def _help_for(argv: Sequence[str], error: Exception) -> str:
 
 
 def _do(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | None) -> int:
-    if argv and argv[0] in ("-h", "--help"):
-        from gom.help_texts import USAGE
-
-        print(USAGE, end="", flush=True)
-        return DONE
-    if argv and argv[0] == "--version":
-        from libgomd.version import VERSION
-
-        print(f"gom {VERSION}", flush=True)
-        return DONE
     options = parse(argv)
+    if wants_help(options):
+        from gom.help_command import help_text
+
+        if text := help_text(options):
+            print(text, end="", flush=True)
+            return DONE
     verb = options.words[0].lower()
     if verb in ("run", "attach"):
         if hand_over is not None:
@@ -98,11 +94,6 @@ def _do(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | N
         return _top(options)
     if verb == "mon":
         return _mon(options)
-    if verb == "migrate" and wants_help(options):
-        from gom.help_texts import MIGRATE_USAGE
-
-        print(MIGRATE_USAGE, end="", flush=True)
-        return DONE
     if verb == "page":
         return _page(options)
     if verb == "history" or (
@@ -113,7 +104,7 @@ def _do(argv: Sequence[str], hand_over: Callable[[str, Sequence[str]], None] | N
         return _report(options)
     if verb in ("init", "invite", "doctor", "mount", "completion"):
         return _administer(verb, options)
-    if verb == "do" and (wants_help(options) or len(options.words) > 2):
+    if verb == "do" and len(options.words) > 2:
         return _do_everywhere(options)
     if verb in ("key", "token"):
         from gom.secret_commands import key_command, token_command
@@ -126,9 +117,6 @@ def _job(verb: str, options: GlobalOptions) -> int:
     """Run or attach to a job, with this terminal as its terminal."""
     from gom import run, run_options
 
-    if wants_help(options):
-        print(run_options.RUN_USAGE if verb == "run" else run_options.ATTACH_USAGE, end="", flush=True)
-        return DONE
     try:
         endpoints = endpoints_of(options)
         if verb == "run":
@@ -152,9 +140,6 @@ def _top(options: GlobalOptions) -> int:
     """Show the processes of the cluster, live or as one picture."""
     from gom.monitor import extra, top
 
-    if wants_help(options):
-        print(top.USAGE, end="", flush=True)
-        return DONE
     if options.json:
         raise WrongUsage("gom top draws pictures: for JSON, say `gom --json @all ps --top 20`")
     try:
@@ -171,9 +156,6 @@ def _mon(options: GlobalOptions) -> int:
     """Show the nodes of the cluster, live or as one picture."""
     from gom.monitor import extra, mon
 
-    if wants_help(options):
-        print(mon.USAGE, end="", flush=True)
-        return DONE
     if options.json:
         raise WrongUsage("gom mon draws pictures: for JSON, say `gom --json nodes`")
     try:
@@ -191,9 +173,6 @@ def _page(options: GlobalOptions) -> int:
     from gom import page
 
     words = options.words[1:]
-    if wants_help(options):
-        print(page.USAGE, end="", flush=True)
-        return DONE
     if words not in ((), ("--no-open",)):
         raise WrongUsage("usage: gom page [--no-open]")
     try:
@@ -209,9 +188,6 @@ def _history(options: GlobalOptions) -> int:
     from gom import history
     from gom.relay import request_of
 
-    if wants_help(options):
-        print(history.HISTORY_USAGE, end="", flush=True)
-        return DONE
     words = tuple(word for word in options.words if word not in ("--csv", "--json"))
     as_json = options.json or "--json" in options.words
     try:
@@ -226,9 +202,6 @@ def _do_everywhere(options: GlobalOptions) -> int:
     """Run a command of [commands] on many nodes."""
     from gom import do_options
 
-    if wants_help(options):
-        print(do_options.USAGE, end="", flush=True)
-        return DONE
     try:
         wanted, endpoints = do_options.parse(options.words[1:]), endpoints_of(options)
     except (ConfigError, MalformedRequest) as error:
@@ -245,9 +218,6 @@ def _report(options: GlobalOptions) -> int:
     from gom.report import command
     from libgomd.wallclock import wall_clock
 
-    if wants_help(options):
-        print(command.REPORT_USAGE, end="", flush=True)
-        return DONE
     try:
         words = _with_moments(options.words)[1:]
         print(command.report(options.endpoint, options.token, words, wall_clock), flush=True)

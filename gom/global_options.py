@@ -13,6 +13,10 @@ from libgomd.wire.text import printable
 DONE, REFUSED, WRONG_USAGE, NO_DAEMON, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
 
+#: Words in place of a verb that ask about gom itself.
+ABOUT_GOM = ("-h", "--help", "--version")
+
+
 class WrongUsage(Exception):
     """The command line is wrong; the text says what is wrong."""
 
@@ -38,6 +42,8 @@ def parse(argv: Sequence[str]) -> GlobalOptions:
         option = words.pop(0)
         if option == "--":
             break
+        if option in ABOUT_GOM:
+            return GlobalOptions(endpoint, token, json, (option,))
         if option == "--json":
             json = True
         elif option in ("-c", "-t"):
@@ -45,6 +51,8 @@ def parse(argv: Sequence[str]) -> GlobalOptions:
                 raise WrongUsage(f"{option} needs a value")
             if option == "-c":
                 endpoint = words.pop(0)
+                if not endpoint:  # "$UNSET": another daemon than the one that was meant
+                    raise WrongUsage("-c needs an endpoint, not an empty word")
             else:
                 token = words.pop(0)
         else:
@@ -64,8 +72,13 @@ def endpoints_of(options: GlobalOptions) -> tuple[Endpoint, ...]:
 
 
 def wants_help(options: GlobalOptions) -> bool:
-    """Return whether the verb is followed by ``--help`` alone."""
-    return options.words[1:] in (("-h",), ("--help",))
+    """Return whether the words ask about gom or a verb: ``--help``, ``VERB --help`` or ``help VERB``."""
+    words = options.words[1:] if options.words[0].startswith("@") else options.words
+    if words[0] in ABOUT_GOM:
+        return True
+    return len(words) == 2 and (
+        words[1] in ("-h", "--help") or (words[0].lower() == "help" and not options.json)
+    )
 
 
 def fail(sentence: str, status: int) -> int:

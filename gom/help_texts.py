@@ -38,7 +38,8 @@ usage: gom [-c ENDPOINT] [-t TOKEN] [--json] [@NODE] VERB [ARG ...]
   --json       answer in JSON, one object a line
   @NODE        send the verb to that node, by id or name; @all sends it to every node that is up
 
-  VERB         what to ask the daemon: `gom help` lists the verbs, such as nodes, ps, jobs and kill
+  VERB         what to ask the daemon: `gom help` lists the verbs, such as nodes, ps, jobs and kill;
+               `gom VERB --help` explains one
   run          run a command on the best node, or on one you name; see `gom run --help`
   attach       connect to a job again, by its number in `gom jobs`
   mon          the nodes of the cluster as bars or a map, live; see `gom mon --help`

@@ -100,6 +100,8 @@ def parse(words: Sequence[str]) -> Wanted:
                 if not rest:
                     raise MalformedRequest(f"{option} needs a value")
                 value = rest.pop(0)
+            if not value and option in ("-n", "-j", "--carry"):
+                raise MalformedRequest(f"{option} needs a value, not an empty word")
             if option == "--carry":
                 found["carry"] = (*found.get("carry", ()), value)
             elif option in _SIZES:
@@ -159,5 +161,7 @@ def size(text: str, option: str = "--mem") -> int:
     digits = text.rstrip("KMGTkmgtiB").strip()
     unit = text[len(digits) :].upper().removesuffix("B").removesuffix("I")
     if digits.isascii() and digits.isdigit() and len(digits) < 16 and unit in _UNITS:
-        return int(digits) * _UNITS[unit]
+        found = int(digits) * _UNITS[unit]
+        if found < 1 << 63:
+            return found
     raise MalformedRequest(f"{option} takes a size such as 500M or 2G, not {text[:40]}")

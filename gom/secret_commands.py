@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from gom.global_options import DONE, REFUSED, WrongUsage, fail
 from libgomd.errors import ConfigError
+
+#: How each of them is used.
+USAGES: Final = {
+    "key": "usage: gom key new FILE",
+    "token": "usage: gom token add NAME ROLE | list | remove NAME [--file TOKENS]",
+}
 
 
 def key_command(words: Sequence[str]) -> int:
@@ -13,7 +20,7 @@ def key_command(words: Sequence[str]) -> int:
     from gom import key
 
     if len(words) != 2 or words[0] != "new":
-        raise WrongUsage("usage: gom key new FILE")
+        raise WrongUsage(USAGES["key"])
     print(key.new(words[1]), flush=True)
     return DONE
 
@@ -38,7 +45,7 @@ def token_command(words: Sequence[str]) -> int:
                 fail(mistake, REFUSED)
             print("".join(f"{line}\n" for line in lines), end="", flush=True)
         case _:
-            raise WrongUsage("usage: gom token add NAME ROLE | list | remove NAME [--file TOKENS]")
+            raise WrongUsage(USAGES["token"])
     return DONE
 
 

@@ -29,8 +29,8 @@ from libgomd.jobspec import JobOptions, JobSpec, job_to_run
 from libgomd.linesocket import LineSocket, dial
 from libgomd.model import Event, Output
 from libgomd.node_rounds import NodeAnswer
-from libgomd.replies import Call, Reply, Size, Stream, check
-from libgomd.wire.lines import BLOCK, FRAMES, Request
+from libgomd.replies import Call, Reply, Size, Stream, check, is_answer
+from libgomd.wire.lines import BLOCK, FRAMES, OK, Request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -78,7 +78,8 @@ def _open(endpoints: tuple[Endpoint, ...], token: str | None, timeout: float) ->
     try:
         if auth is not None:
             line.ask(auth, timeout)
-        line.ask(_JSON, timeout)
+        if line.ask(_JSON, timeout).code != OK:
+            raise MalformedReply(f"{line.endpoint} does not answer `format json` as gomd does")
     except BaseException:
         line.close()
         raise
@@ -112,6 +113,8 @@ class Client:
         """Ask ``call`` and wait for its answer."""
         limit = None if call.patient else self._line.timeout
         status = self._line.ask(call.request, limit)
+        if not is_answer(status.code):
+            self._line.close()
         rows, size = [], Size()
         for row in self._line.rows(limit):
             size.add(row)

@@ -42,7 +42,7 @@ from libgomd.errors import ConnectionLost, GomdError
 from libgomd.model import Event, Output
 from libgomd.node_rounds import NodeAnswer
 from libgomd.proof import check_request, objection
-from libgomd.replies import Call, Stream
+from libgomd.replies import Call, Reply, Stream, is_answer
 from libgomd.streams import Answers, closed, in_time, returns_deferred
 from libgomd.wire.lines import Request
 
@@ -160,8 +160,16 @@ def _send(
         connection.send(call.request, receiver)
     except GomdError as error:
         return fail(error)
+
+    def answered(reply: Reply) -> T:
+        try:
+            return call.result(reply)
+        finally:
+            if not is_answer(reply.code):
+                connection.abort()
+
     limit = None if call.patient else timeout
-    return in_time(clock, limit, receiver.done, f"the answer to {call.request.verb}").addCallback(call.result)
+    return in_time(clock, limit, receiver.done, f"the answer to {call.request.verb}").addCallback(answered)
 
 
 def _verb(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:

@@ -23,7 +23,6 @@ from libgomd.tcp import send_without_delay
 from libgomd.wire.lines import (
     BLOCK,
     FRAMES,
-    GREETING,
     BlockLine,
     BlockPiece,
     ReplyEvent,
@@ -31,6 +30,7 @@ from libgomd.wire.lines import (
     Request,
     StatusLine,
     encode_request,
+    is_greeting,
 )
 
 #: Maximum number of requests of one connection that wait for their replies.
@@ -210,7 +210,7 @@ class _Greeting:
     def status(self, line: StatusLine) -> None:
         if line.code >= 400:
             self._connection.abort(error_for(line.code, line.text))
-        elif line.code != GREETING:
+        elif not is_greeting(line):
             self._connection.abort(MalformedReply(f"no greeting of gomd: {line.text[:80]!r}"))
 
     def row(self, text: str) -> None:

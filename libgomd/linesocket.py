@@ -18,7 +18,6 @@ from libgomd.errors import ConnectionLost, GomdError, MalformedReply, TimedOut, 
 from libgomd.proof import check_request, objection
 from libgomd.wire.lines import (
     BLOCK,
-    GREETING,
     BlockEnd,
     BlockLine,
     ReplyEvent,
@@ -26,6 +25,7 @@ from libgomd.wire.lines import (
     Request,
     StatusLine,
     encode_request,
+    is_greeting,
 )
 
 _CHUNK = 65536
@@ -98,9 +98,10 @@ class LineSocket:
         self._events: deque[ReplyEvent] = deque()
         self._closed = False
         self._in_block = False
+        self._asked_at = time.monotonic()
         try:
             greeting = self._status(timeout)
-            if greeting.code != GREETING:
+            if not is_greeting(greeting):
                 raise MalformedReply(f"{endpoint} does not greet as gomd does: {greeting.text[:80]!r}")
         except BaseException:
             self.close()
@@ -122,6 +123,7 @@ class LineSocket:
         """
         check_request(request, self.endpoint, self._tried)
         line = encode_request(request)
+        self._asked_at = time.monotonic()
         for _ in self.rows(timeout):
             pass
         self._check_silent()
@@ -136,7 +138,9 @@ class LineSocket:
         """
         Yield the lines of the block that follows the last status line, until its end. Blocks.
 
-        :param timeout: seconds to wait for each line. Raises the same errors as `ask`.
+        :param timeout: seconds from the request to the end of the block, so that somebody who never stops
+            sending takes no longer than somebody who says nothing; None for no timeout. Raises the same
+            errors as `ask`.
         """
         while self._in_block:
             event = self._next(timeout)
@@ -221,7 +225,7 @@ class LineSocket:
                 raise self._lost(error) from error
 
     def _next(self, timeout: float | None) -> ReplyEvent:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else self._asked_at + timeout
         try:
             while not self._events:
                 self._receive(deadline, timeout)

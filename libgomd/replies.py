@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from libgomd.errors import MalformedReply, error_for
 from libgomd.wire import values
 from libgomd.wire.lines import BLOCK, OK, Request
+from libgomd.wire.text import printable
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -83,6 +84,15 @@ class Stream(Generic[T]):
     start: Callable[[], Assembler[T]]
 
 
+def is_answer(code: int) -> bool:
+    """
+    Return whether a reply with this code answers, or refuses, a call at all.
+
+    Behind any other one, such as the frames of a 202 or what a mail server says, a connection is of no use.
+    """
+    return code in (OK, BLOCK) or code >= 400
+
+
 def check(reply: Reply, expected: int, request: Request) -> None:
     """
     Check that ``reply`` is an answer of the expected kind.
@@ -106,7 +116,7 @@ def row_in(line: str) -> Any:
     """
     row = values.loads(line)
     if isinstance(row, dict) and row.keys() == {"code", "error"} and isinstance(row["code"], int):
-        raise error_for(row["code"], str(row["error"]))
+        raise error_for(row["code"], printable(str(row["error"])))
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
 from typing import Final, NamedTuple, overload
 
 from libgomd.model import HistoryRow
@@ -36,13 +37,13 @@ def by_level(seconds: float, since: float, until: float, reach: _Reach, rows: _R
     What is older than that level reaches comes from the next coarser one, and what is too new to be summed up
     from the next finer one.
 
-    :param seconds: of a step of the answer. :param reach: gives where a level begins and ends.
+    :param seconds: of a step of the answer.
+    :param reach: gives where a level begins and ends; (0, 0) for one without rows.
     :param rows: gives what a level knows of a time.
     """
     level = HOURS if seconds >= 3600 else MINUTES if seconds >= 60 else SECONDS
     start, end = reach(level)
-    if level < HOURS and since < start:
-        yield from _older(level + 1, since, min(start, until), reach, rows)
+    yield from _older(level + 1, since, until, start or inf, reach, rows)
     yield from rows(level, max(since, start), min(until, end))
     while level > SECONDS and end < until:
         level -= 1
@@ -52,12 +53,22 @@ def by_level(seconds: float, since: float, until: float, reach: _Reach, rows: _R
         yield from rows(level, newer, until)
 
 
-def _older(level: int, since: float, until: float, reach: _Reach, rows: _RowsOf) -> Iterator[Summed]:
-    """Yield what only coarser levels still have."""
+def _older(
+    level: int, since: float, until: float, begins: float, reach: _Reach, rows: _RowsOf
+) -> Iterator[Summed]:
+    """
+    Yield what only coarser levels still have.
+
+    :param begins: where the next finer level begins.
+    """
+    if level > HOURS or since >= begins:
+        return
     start, _end = reach(level)
-    if level < HOURS and since < start:
-        yield from _older(level + 1, since, min(start, until), reach, rows)
-    yield from rows(level, max(since, start), until)
+    yield from _older(level + 1, since, until, min(start or inf, begins), reach, rows)
+    # The row in which the finer level begins sums up what is gone from there, unless it is the first row:
+    # then nothing is gone, and it began at a time about which nothing is known.
+    if start + LEVEL_SECONDS[level] <= begins:
+        yield from rows(level, max(since, start), min(begins, until))
 
 
 class ValueRows(Sequence[HistoryRow]):

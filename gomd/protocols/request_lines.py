@@ -74,8 +74,13 @@ class RequestLines(LineReceiver):
         line = line[:-1] if line.endswith(b"\r") else line
         if self.detects_foreign_protocols and (protocol := foreign_line(line)):
             self._hang_up(protocol)
+        elif len(line) > self._max_line:  # by the one byte that a CR would have been
+            self._enqueue(self._too_long())
         else:
             self._enqueue(line)
+
+    def _too_long(self) -> LineTooLong:
+        return LineTooLong(f"the line is longer than {self._max_line} bytes: shorten it")
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Answer a line that is too long with one 413, and continue behind its end."""
@@ -84,7 +89,7 @@ class RequestLines(LineReceiver):
         if protocol := foreign_line(self._long_line.ends):
             self._hang_up(protocol)
             return
-        self._enqueue(LineTooLong(f"the line is longer than {self._max_line} bytes: shorten it"))
+        self._enqueue(self._too_long())
         if end:
             self._rest = rest
         else:

@@ -121,10 +121,15 @@ def _heading(columns: tuple[TextColumn, ...], widths: list[int]) -> str:
 
 
 def _joined(columns: tuple[TextColumn, ...], widths: list[int], cells: list[str]) -> str:
-    return " ".join(
+    line = " ".join(
         cell.ljust(width) if column.left else cell.rjust(width)
         for column, width, cell in zip(columns, widths, cells, strict=True)
     ).rstrip()
+    # `! CODE TEXT` says that a block could not be completed, and an empty line that a round of a watch is
+    # over: what a process is called must not say so.
+    if line.startswith("! "):
+        return f"\\x21{line[1:]}"
+    return line or ("\\x20" if cells else "")
 
 
 async def _one_by_one(reply: Rows, json: bool) -> AsyncGenerator[Lines, None]:

@@ -49,9 +49,14 @@ def reason_in(words: tuple[str, ...]) -> str | None:
     """
     Return the reason in the arguments of a verb, None without one.
 
-    :raises MalformedRequest: it is too long, or has characters that cannot be shown.
+    :raises MalformedRequest: it is too long, has characters that cannot be shown, or looks like an option:
+        these verbs have none, and who asks for one (`expel -n two`, `stay --help`) wants something else.
     """
     reason = " ".join(words).strip()
+    if reason.startswith("-"):
+        raise MalformedRequest(
+            f"there is no option {words[0]} here: a reason begins with a letter or a digit"
+        )
     if len(reason) > MAX_REASON or not reason.isprintable():
         raise MalformedRequest(f"a reason is one line of at most {MAX_REASON} characters")
     return reason or None

@@ -26,11 +26,14 @@ _OF_ALL_NODES = ("nodes", "map")
 NODES_PER_SECOND = 2500
 #: Verbs that change the connection or the daemon, or that never change.
 _UNWATCHABLE_VERBS = ("watch", "quit", "auth", "format", "shutdown", "do", "help", "page")
+#: Verbs that only read, although they are not for everybody who reads.
+_READING_VERBS = ("jobs",)
 
 
 def can_be_watched(verb: Verb) -> bool:
     """Return whether `watch` repeats ``verb``, or follows it."""
-    return verb.name not in _UNWATCHABLE_VERBS and verb.role <= Role.READ
+    reads = verb.role <= Role.READ or verb.name in _READING_VERBS
+    return reads and verb.name not in _UNWATCHABLE_VERBS
 
 
 def allowed(period: float | None, verb: Verb, parts: Parts, session: ISession) -> tuple[float, str]:

@@ -165,6 +165,8 @@ class Api:
 
     def _verb(self, name: bytes) -> Verb:
         text = name.decode("latin-1")
+        if not text:
+            raise NotFound("a verb is missing at the end of this URL: /api/v1/help lists the verbs")
         try:
             verb = self._dispatch.table.find(text)
         except MalformedRequest as error:

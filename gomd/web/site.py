@@ -22,6 +22,8 @@ from libgomd.errors import GomdError, NotAllowed, RequestError
 from libgomd.model import Caller, Counter, Measure, Role
 
 _METRICS = b"/metrics"
+#: Below this path errors are JSON, also those of a path that is not the API's.
+_API = b"/api"
 
 
 class WebSite(Factory):
@@ -100,7 +102,7 @@ class WebSite(Factory):
 
     def answer(self, request: WebRequest) -> None:
         """Answer one request."""
-        is_api = request.path.startswith(PREFIX)
+        is_api = request.path == _API or request.path.startswith(_API + b"/")
         try:
             self.access.check_host(request)
             self.access.check_origin(request, is_api)
@@ -119,8 +121,10 @@ class WebSite(Factory):
                 "or use a loopback address"
             )
             self._refuse(request, 403, text, is_api)
-        elif is_api:
+        elif request.path.startswith(PREFIX):
             self._api.answer(request)
+        elif is_api:
+            self._refuse(request, 404, "the API is below /api/v1/: /api/v1/help lists the verbs", is_api)
         else:
             self._pages.answer(request)
 

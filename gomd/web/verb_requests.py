@@ -97,15 +97,28 @@ def query_of(query: bytes) -> dict[str, str]:
 
 
 def body_of(content: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body, {} for an empty one. :raises MalformedRequest: it is none."""
+    """
+    Return the JSON object in a body, {} for an empty one.
+
+    :raises MalformedRequest: it is none, or gives a name twice: which of the two is meant nobody knows.
+    """
     if not content.strip():
         return {}
     try:
-        found = json.loads(content)
+        found = json.loads(content, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise MalformedRequest("the body is not JSON: send an object with the arguments by name") from None
     if not isinstance(found, dict):
         raise MalformedRequest("the body is no JSON object: send the arguments by name")
+    return found
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise MalformedRequest(f"{name[:40]} is given twice: give it once")
+        found[name] = value
     return found
 
 

@@ -74,6 +74,8 @@ def parse_request(line: bytes) -> Request:
         node = words.pop(0)[1:]
         if not node:
             raise MalformedRequest("@ needs the id or name of a node right behind it: @3 load")
+        if not words:
+            raise MalformedRequest(f"a verb is missing behind @{node}: @{node} load")
     if not words or not words[0]:
         raise MalformedRequest("an empty request: say `help` for the verbs")
     return Request(words[0].lower(), tuple(words[1:]), node)
@@ -156,6 +158,11 @@ class BlockEnd(NamedTuple):
     """The end of the block: the reply is complete."""
 
 
+def is_greeting(line: StatusLine) -> bool:
+    """Return whether a daemon of gomd says this first; ``220`` alone says any mail server, too."""
+    return line.code == GREETING and line.text.split(" ", 1)[0] == "gomd"
+
+
 ReplyEvent = StatusLine | BlockLine | BlockPiece | BlockEnd
 
 
@@ -226,7 +233,9 @@ class ReplyParser:
             raise MalformedReply(f"no status line: {printable(text[:80])}")
         code = int(match.group(1))
         self._in_block = code == BLOCK
-        return StatusLine(code, match.group(2) or "")
+        said = match.group(2) or ""
+        # A daemon escapes what is not printable; who only pretends to be one writes into nobody's terminal.
+        return StatusLine(code, said if said.isprintable() else printable(said))
 
 
 def _cut(data: bytes) -> tuple[bytes, bytes, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -78,4 +79,42 @@ class LyingDaemon:
 
     def close(self) -> None:
         """Take no more connections."""
+        self._listener.close()
+
+
+class Flood:
+    """
+    Says what it is told to: one piece at first, one after each thing that it hears, the last without end.
+
+    :ivar heard: what was sent to it. :param pieces: what it says; a single one is said once.
+    """
+
+    #: How long it goes on.
+    SECONDS = 20.0
+
+    def __init__(self, path: Path, *pieces: bytes) -> None:
+        self.endpoint = f"unix:{path}"
+        self.heard = b""
+        self._pieces = pieces
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError), self._listener.accept()[0] as connected:
+            connected.sendall(self._pieces[0])
+            for piece in self._pieces[1:-1]:
+                self.heard += connected.recv(65536)
+                connected.sendall(piece)
+            end = time.monotonic() + self.SECONDS
+            while len(self._pieces) > 1 and time.monotonic() < end:
+                connected.sendall(self._pieces[-1])
+            while data := connected.recv(65536):
+                self.heard += data
+
+    def __enter__(self) -> Flood:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
         self._listener.close()

@@ -183,7 +183,9 @@ def test_options_that_both_programs_refuse_in_the_same_words(programs: Path, dae
         ("run", "-n", "nosuch", "true"), ("run", "-n", "1", "-j", "2", "true"),
         ("run", "--mem-max", "0", "true"), ("run", "--mem", "5M", "--mem-max", "4M", "true"),
         ("run", "--carry", "/proc/x", "true"), ("run", "--frob", "true"), ("run", "-e", "xy", "true"),
-        ("run",), ("attach", "9999"), ("attach", "abc"), ("attach",), ("run", "/etc"), ("run", "x\x1bz"),
+        ("run", "-n", "", "true"), ("run", "-j", "", "true"), ("run", "--carry=", "true"),
+        ("run", "--mem", "9999999T", "true"), ("run",), ("attach", "9999"),
+        ("attach", "abc"), ("attach",), ("run", "/etc"), ("run", "x\x1bz"),
     ):  # fmt: skip
         python, compiled = gom(daemon, *words), said(programs, "gom", "-c", daemon.unix, *words)
         same = (compiled.returncode, compiled.stdout.encode(), compiled.stderr.replace("?", "\\x1b").encode())

@@ -127,7 +127,7 @@ def test_a_token_is_shown_first(
 
 
 def test_help_is_ours_and_the_daemons(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
-    """`gom help` says how to use gom and what the daemon can; `help VERB` is the daemon's alone."""
+    """`gom help` says how to use gom and what the daemon can; `help VERB` is the daemon's for its verbs."""
     daemon = start({"help": "201 1 verb\nload\n.", "help load": "201 1 verb\nload [NODE]\n."})
     assert main(["-c", daemon.endpoint, "help"]) == 0
     printed = capsys.readouterr().out

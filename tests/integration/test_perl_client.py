@@ -15,7 +15,7 @@ import pytest
 
 from libgomd.wire import frames
 from tests.integration.daemon import PATIENCE, Daemon
-from tests.integration.lying import GREETING, LyingDaemon
+from tests.integration.lying import GREETING, Flood, LyingDaemon
 
 ROOT = Path(__file__).parents[2]
 PERL = ROOT / "clients" / "perl"
@@ -169,7 +169,10 @@ def test_a_daemon_that_lies_about_a_job(lie: bytes, kind: str, tmp_path: Path) -
         (b"200 \x00\r\n", "MalformedReply"),
         (b"200 \xff\r\n", "MalformedReply"),
         (b"201 1 rows\r\n{}\r\n! 504 no answer in time\r\n.\r\n", "NodeTimedOut"),
-        (b"299 what is this\r\n", "none"),
+        (b"299 what is this\r\n", "MalformedReply"),
+        (b"202 frames\r\n200 4\r\n", "MalformedReply"),
+        (b"221 bye\r\n200 4\r\n", "MalformedReply"),
+        (b"100 wait\r\n", "MalformedReply"),
         (b"777 what is this\r\n", "MalformedReply"),
         (b"", "TimedOut"),
     ],
@@ -205,3 +208,37 @@ def test_a_daemon_that_lies_about_rows(answers: bytes, kind: str, tmp_path: Path
         expected += " Gomd::Error::ConnectionLost"
     assert done.stdout.startswith(expected), (done.stdout, done.stderr)
     assert "answers" not in done.stdout
+
+
+ALL_ROWS = "my $g = Gomd::Client->connect(timeout => 0.5); eval { $g->ps; 1 } or print ref $@"
+
+
+@pytest.mark.parametrize("lines", [b'{"pid": 1}\r\n' * 500, b"\r\n" * 5000])
+def test_a_daemon_that_never_stops_sending_is_late(lines: bytes, tmp_path: Path) -> None:
+    """Rows without end keep nobody past the timeout."""
+    with Flood(tmp_path / "socket", GREETING, b"200 json\r\n", b"201 rows\r\n", lines) as flood:
+        began = time.monotonic()
+        done = perl(ALL_ROWS, flood.endpoint, timeout=60)
+        assert (done.stdout, done.stderr) == ("Gomd::Error::TimedOut", "")
+        assert time.monotonic() - began < flood.SECONDS / 2
+
+
+@pytest.mark.parametrize("greeting", [b"220 smtp.example.org ESMTP\r\n", b"220 gomd 0.1.0 node x a\r\n"])
+def test_no_token_is_shown_to_another_program(greeting: bytes, tmp_path: Path) -> None:
+    """A mail server says 220, too."""
+    with Flood(tmp_path / "socket", greeting) as other:
+        done = perl(
+            "eval { Gomd::Client->connect(token => 's', timeout => 2) } or print ref $@", other.endpoint
+        )
+        assert (done.stdout, done.stderr, other.heard) == ("Gomd::Error::MalformedReply", "", b"")
+
+
+def test_one_value_of_all_nodes(daemon: Daemon) -> None:
+    """Each with the node that it is from."""
+    done = perl(
+        "my $g = Gomd::Client->connect;"
+        "my @all = $g->load({ node => 'all' });"
+        "print join ',', map { $_->{from} . (defined $_->{value} ? ' has one' : '') } @all",
+        daemon.unix,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("1 has one", "")

@@ -70,6 +70,9 @@ static const char *value_of(const char *option, size_t name, char ***words) {
 }
 
 static enum request set_value(struct options *o, const char *name, const char *value, size_t *carried) {
+    if (!*value && (strcmp(name, "-n") == 0 || strcmp(name, "-j") == 0 || strcmp(name, "--carry") == 0))
+        return wrong(o, "%s needs a value, not an empty word", name);
+    if (!*value && strcmp(name, "-c") == 0) return wrong(o, "%s needs an endpoint, not an empty word", name);
     if (strcmp(name, "-n") == 0) o->node = value;
     else if (strcmp(name, "-j") == 0) o->nodes = value;
     else if (strcmp(name, "-c") == 0) o->endpoint = value;
@@ -148,6 +151,7 @@ static enum request parse_gom(struct options *o, char **words) {
         int endpoint = strcmp(*words, "-c") == 0;
         if (!endpoint && strcmp(*words, "-t") != 0) return wrong(o, "there is no option %.100s", *words);
         if (!words[1]) return wrong(o, "%s needs a value", *words);
+        if (endpoint && !*words[1]) return wrong(o, "%s needs an endpoint, not an empty word", *words);
         if (endpoint) o->endpoint = *++words;
         else o->token = *++words;
     }

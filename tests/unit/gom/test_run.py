@@ -29,6 +29,10 @@ def test_files_that_travel_along() -> None:
         ["--mem-max="],
         ["--mem-max", "much", "true"],
         ["--mem-least", "1M", "true"],
+        ["--mem", "9999999T", "true"],
+        ["-n", "", "true"],
+        ["-j", "", "true"],
+        ["--carry=", "true"],
     ],
 )
 def test_what_is_refused(words: list[str]) -> None:

@@ -29,6 +29,9 @@ from libgomd.model import (
     Status,
 )
 
+#: The start of an hour.
+HOUR = 1_699_999_200.0
+
 NODE = Node(
     7, "alpha", "10.0.0.7", Status.CONFIGURED | Status.UP, load=50, speed=15000, cpus=2, util=200,
     mem=1000, rmem=900, tmem=2000, age=0.5,
@@ -167,6 +170,15 @@ class HistoryContract:
                 (1_000_010.0, "load", 10, 14.5, 19, 7, 7), (1_000_010.0, "mem", 1000, 1000.0, 1000, 7, 7),
             ],
         )  # fmt: skip
+
+    def test_nothing_is_known_before_the_first_sample(self) -> None:
+        """The row of an hour in the midst of which a daemon was installed says nothing of the time before."""
+        log, history = self.make_history()
+        self.write_samples(log, HOUR + 1800.0, 1500)
+        log.close()
+        for until in (HOUR + 1500.0, HOUR + 3600.0):
+            rows = history.values(7, ["load"], HOUR - 3600.0, until, 60)
+            self.assertEqual([row for row in rows if row.time + 120.0 <= HOUR + 1800.0], [], until)
 
     def test_a_pause_is_a_gap(self) -> None:
         """No row covers a time in which nothing was written, and what is there is not stretched."""

@@ -172,6 +172,18 @@ class WatchTests(SynchronousTestCase):
         self.daemon.advance(1.0)
         self.assertEqual(self.talk.heard(), "20\r\n.\r\n")
 
+    def test_jobs_can_be_watched_by_who_may_see_them(self) -> None:
+        """It only reads, although it is not for everybody who reads."""
+        for words in ("watch -c 1 jobs", "watch -c 1 @all jobs"):
+            self.assertEqual(Talk(self.daemon, Role.READ).say(words)[:4], "403 ", words)
+            user = Talk(self.daemon, Role.USER)
+            user.send(f"{words}\r\n".encode())
+            self.daemon.advance(3.0)
+            heard = user.heard().splitlines()
+            self.assertEqual((heard[0][:4], heard[1].split()[-1], heard[-1]), ("201 ", "COMMAND", "."))
+        for verb in ("stay", "kill 1", "run", "put /proc/1/lock 1"):
+            self.assertEqual(Talk(self.daemon, Role.ADMIN).say(f"watch {verb}")[:4], "400 ", verb)
+
     def test_hanging_up_ends_it(self) -> None:
         """Nothing is left on the clock but the collector's own."""
         before = len(self.daemon.clock.getDelayedCalls())
@@ -199,6 +211,7 @@ class BadInputTests(SynchronousTestCase):
         """Wherever the packets are cut; the next line is answered as usual."""
         for data in (
             b"x" * 4097 + b"\r\nload\r\n",
+            b"x" * 4097 + b"\nload\n",
             b"x" * 100_000 + b"\nload\n",
             b"@1 " + b"y" * 4096 + b"\nload\n",
         ):
@@ -212,6 +225,10 @@ class BadInputTests(SynchronousTestCase):
         for end in ("\r\n", "\n"):
             self.talk.send(("load " + " " * 4091 + end).encode())
             self.assertEqual(self.talk.heard(), "200 0\r\n")
+
+    def test_a_node_without_a_verb(self) -> None:
+        """What is missing is named."""
+        self.assertEqual(self.talk.say("@2"), "400 a verb is missing behind @2: @2 load\r\n")
 
     def test_many_long_lines_in_one_packet(self) -> None:
         """Each is answered."""

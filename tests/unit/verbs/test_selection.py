@@ -48,6 +48,14 @@ def pids(words: str, caller: Caller = ADMIN) -> list[int]:
     return [row["pid"] for row in ask(words, caller)[1]]
 
 
+def test_a_command_line_is_no_end_of_a_block() -> None:
+    """Else a process that somebody calls `! 404 no` would end root's `gom ps`, and a blank one a round."""
+    table = [a_process(7, command="! 404 no"), a_process(8, command="  "), a_process(9, command=".")]
+    talk = Talk(MemoryDaemon(MemorySource([1], [table])))
+    said = talk.say("ps --fields command").split("\r\n")
+    assert said[1:] == ["COMMAND", "\\x21 404 no", "\\x20", "..", ".", ""]
+
+
 @pytest.mark.parametrize(
     ("words", "shown"),
     [

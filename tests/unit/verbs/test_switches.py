@@ -61,6 +61,16 @@ def test_a_reason_is_one_line(daemon: MemoryDaemon, request_: str) -> None:
     assert not rows(daemon)["block"]["set"]
 
 
+@pytest.mark.parametrize("words", ["--help", "-n two", "'-h'", "--dry-run now"])
+@pytest.mark.parametrize("verb", ["block", "stay", "expel", "bring", "noquiet"])
+def test_an_option_is_no_reason(daemon: MemoryDaemon, verb: str, words: str) -> None:
+    """Who types `expel --help` does not want to send the guests away."""
+    before = rows(daemon)
+    said = Talk(daemon, Role.ADMIN).say(f"{verb} {words}")
+    assert said.startswith("400 there is no option -"), said
+    assert rows(daemon) == before
+
+
 def test_a_reader_sets_nothing(daemon: MemoryDaemon) -> None:
     """403 with a reason as without."""
     assert Talk(daemon, Role.READ).say("block because I want").startswith("403 ")

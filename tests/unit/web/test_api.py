@@ -42,6 +42,8 @@ class VerbTests(SynchronousTestCase):
         """Each with its code and one sentence; 405 of the line is 422."""
         for code, method, path, body in (
             (404, "GET", "/api/v1/nope", None), (404, "GET", "/api/v1/", None),
+            (404, "GET", "/api", None), (404, "GET", "/api/", None), (404, "GET", "/api/v1", None),
+            (404, "POST", "/api/v2/kill", {}),
             (404, "GET", "/api/v1/attach/1", None), (404, "POST", "/api/v1/moved", {}),
             (404, "GET", "/api/v1/load/77", None), (400, "GET", "/api/v1/ps?bad=1", None),
             (400, "GET", "/api/v1/ps?top=x", None), (400, "GET", "/api/v1/load/1/2", None),

@@ -61,6 +61,15 @@ def test_a_watch_is_a_line() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"pid": 7, "sig": 9, "pid": 8}', b'{"argv": ["a"], "env": {"A": "1", "A": "2"}}']
+)
+def test_a_name_is_given_once(content: bytes) -> None:
+    """Another reader of the same bytes, a proxy that checks them, may take the other one."""
+    with pytest.raises(MalformedRequest, match="is given twice: give it once"):
+        body_of(content)
+
+
 @given(some.binary(max_size=60), some.binary(max_size=60), some.binary(max_size=60))
 def test_no_bytes_make_two_lines(rest: bytes, query: bytes, content: bytes) -> None:
     """Any path, query and body make one request that can be sent as one line, or an error."""

@@ -122,6 +122,9 @@ public final class Gomd implements AutoCloseable {
 
     private <T> List<T> rows(Function<Map<String, Object>, T> row, String verb, List<String> words) {
         Line.Reply reply = ask(verb, words);
+        if (reply.code() != 201) {
+            throw GomdException.malformed("the answer to " + verb + " is a " + reply.code() + " and has no rows");
+        }
         List<T> found = new ArrayList<>(reply.lines().size());
         for (String line : reply.lines()) {
             found.add(row.apply(closingIfWrong(line)));
@@ -138,12 +141,21 @@ public final class Gomd implements AutoCloseable {
         }
     }
 
+    /** Returns the text of a 200, a JSON value. */
+    private String value(String verb, String... words) {
+        Line.Reply reply = ask(verb, List.of(words));
+        if (reply.code() != 200) {
+            throw GomdException.malformed("the answer to " + verb + " has rows, one for each node: `call` gives them");
+        }
+        return reply.text();
+    }
+
     private Map<String, Object> object(String verb, String... words) {
-        return closingIfWrong(ask(verb, List.of(words)).text());
+        return closingIfWrong(value(verb, words));
     }
 
     private Long number(String verb, String... words) {
-        Object found = Json.parse(ask(verb, List.of(words)).text());
+        Object found = Json.parse(value(verb, words));
         if (found != null && !(found instanceof Long)) {
             throw GomdException.malformed(verb + " is no whole number");
         }
@@ -259,7 +271,7 @@ public final class Gomd implements AutoCloseable {
 
     /** Returns the memory in bytes, null when the node is down. */
     public Memory mem() {
-        Object found = Json.parse(ask("mem", List.of()).text());
+        Object found = Json.parse(value("mem"));
         return found == null ? null : Memory.of(object("mem"));
     }
 

@@ -9,6 +9,9 @@ final class Line implements AutoCloseable {
     /** A status line, and the lines of its block. */
     record Reply(int code, String text, List<String> lines) {}
 
+    /** Characters that one answer may have. */
+    private static final int MAX_BLOCK = 64 * 1024 * 1024;
+
     private final Wire wire;
     private final LineReader reader = new LineReader();
     private final Duration timeout;
@@ -25,10 +28,15 @@ final class Line implements AutoCloseable {
                 }
                 throw GomdException.malformed(wire.endpoint() + " does not greet as gomd does");
             }
+            if (!greeting.text().matches("(?s)gomd \\S+ node [1-9][0-9]{0,4}( .*)?")) {
+                throw GomdException.malformed(wire.endpoint() + " is no gomd: another program listens there");
+            }
             if (!token.isEmpty()) {
                 ask("auth", List.of(token), "", timeout);
             }
-            ask("format", List.of("json"), "", timeout);
+            if (ask("format", List.of("json"), "", timeout).code() != 200) {
+                throw GomdException.malformed(wire.endpoint() + " does not answer `format json` as gomd does");
+            }
         } catch (RuntimeException error) {
             wire.close();
             throw error;
@@ -52,13 +60,25 @@ final class Line implements AutoCloseable {
         long deadline = Wire.deadline(within);
         LineReader.Part status = begin(verb, words, node, deadline);
         if (status.code() != 201) {
+            if (status.code() != 200) { // behind a 202 are frames, and a 220 or a 221 belongs to another conversation
+                wire.close();
+                throw GomdException.malformed("the answer to " + verb + " is a " + status.code() + ", which is none");
+            }
             return new Reply(status.code(), status.text(), List.of());
         }
         List<String> lines = new ArrayList<>();
+        long size = 0;
         while (true) {
             LineReader.Part part = next(deadline);
             switch (part.what()) {
-                case LINE -> lines.add(part.text());
+                case LINE -> {
+                    size += part.text().length() + 1;
+                    if (size > MAX_BLOCK) {
+                        wire.close();
+                        throw GomdException.malformed("an answer of more than " + MAX_BLOCK + " characters");
+                    }
+                    lines.add(part.text());
+                }
                 case FAILURE -> throw GomdException.refused(part.code(), part.text());
                 default -> {
                     if (!lines.isEmpty() && lines.get(lines.size() - 1).matches("(?s)\\{ ?\"(code|error)\".*")) {
@@ -83,7 +103,7 @@ final class Line implements AutoCloseable {
             throw GomdException.late("the request could not be sent in time");
         }
         LineReader.Part status = next(deadline);
-        if (status.code() >= 400 || status.code() < 200) {
+        if (status.code() >= 400) {
             throw GomdException.refused(status.code(), status.text());
         }
         return status;
@@ -112,7 +132,8 @@ final class Line implements AutoCloseable {
                 if (part != null) {
                     return part;
                 }
-                if (!wire.awaitEither(false, deadline)) {
+                // A daemon that never stops sending has not answered either.
+                if (System.nanoTime() >= deadline || !wire.awaitEither(false, deadline)) {
                     throw GomdException.late("no answer within " + timeout.toMillis() / 1000.0 + " seconds");
                 }
                 byte[] bytes = wire.readNow();

@@ -69,7 +69,7 @@ final class LineReader {
             return null;
         }
         if (!isInBlock) {
-            if (!line.matches("(?s)[1-5][0-9][0-9]( .*)?")) {
+            if (!line.matches("(?s)[2-5][0-9][0-9]( .*)?")) {
                 throw wrong("no status line");
             }
             int code = Integer.parseInt(line.substring(0, 3));

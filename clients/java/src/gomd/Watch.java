@@ -27,6 +27,7 @@ public final class Watch<T> implements Iterator<Round<T>>, AutoCloseable {
     private long events;
     private Round<T> ahead;
     private boolean hasEnded;
+    private boolean hasRead;
 
     Watch(Line line, Function<Map<String, Object>, T> row, boolean isOfEvents) {
         this.line = line;
@@ -76,6 +77,7 @@ public final class Watch<T> implements Iterator<Round<T>>, AutoCloseable {
     }
 
     private Round<T> awaited(long deadline) {
+        hasRead = false; // once in any case: next(Duration.ZERO) takes what is there
         while (!hasEnded) {
             LineReader.Part part;
             try {
@@ -101,7 +103,7 @@ public final class Watch<T> implements Iterator<Round<T>>, AutoCloseable {
             if (part != null) {
                 return part;
             }
-            if (!line.wire().awaitEither(false, deadline)) {
+            if ((hasRead && System.nanoTime() >= deadline) || !line.wire().awaitEither(false, deadline)) {
                 return null;
             }
             byte[] bytes = line.wire().readNow();
@@ -109,6 +111,7 @@ public final class Watch<T> implements Iterator<Round<T>>, AutoCloseable {
                 throw GomdException.lost("the daemon is gone: " + line.wire().why());
             }
             line.reader().feed(bytes, bytes.length);
+            hasRead = true;
         }
     }
 

@@ -89,11 +89,15 @@ class LiesTest {
         isKind(GomdException.Kind.MALFORMED_REPLY, "777 what is this\r\n");
         isKind(GomdException.Kind.TIMED_OUT, "");
         isKind(GomdException.Kind.NOT_FOUND, "404 no such thing\r\n");
+        isKind(GomdException.Kind.MALFORMED_REPLY, "100 wait\r\n");
+        for (int code : List.of(202, 220, 221, 299)) {
+            isKind(GomdException.Kind.MALFORMED_REPLY, code + " what\r\n200 4\r\n");
+        }
     }
 
     @Test
     void inTheGreeting() throws IOException {
-        for (String greeting : List.of("SSH-2.0-x\r\n", "200 fine\r\n", "HTTP/1.1 200 OK\r\n")) {
+        for (String greeting : List.of("SSH-2.0-x\r\n", "200 fine\r\n", "HTTP/1.1 200 OK\r\n", "220 smtp.example.org ESMTP\r\n")) {
             String endpoint = liar(bytes(greeting));
             assertEquals(GomdException.Kind.MALFORMED_REPLY, assertThrows(GomdException.class, () -> connected(endpoint)).kind());
         }
@@ -103,6 +107,33 @@ class LiesTest {
         assertEquals(GomdException.Kind.BUSY, assertThrows(GomdException.class, () -> connected(full)).kind());
         assertEquals(GomdException.Kind.CONNECTION_LOST, assertThrows(GomdException.class, () -> connected("unix:/nothing/here")).kind());
         assertEquals(GomdException.Kind.MALFORMED_REQUEST, assertThrows(GomdException.class, () -> connected("http://x")).kind());
+    }
+
+    @Test
+    void withoutEnd() throws IOException {
+        Path path = directory.resolve("flood");
+        try (ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            listener.bind(UnixDomainSocketAddress.of(path));
+            Thread thread = new Thread(() -> {
+                try (SocketChannel caller = listener.accept()) {
+                    caller.write(ByteBuffer.wrap(bytes(GREETING)));
+                    for (String answer : List.of("200 json\r\n", "201 rows\r\n")) {
+                        caller.read(ByteBuffer.allocate(65536));
+                        caller.write(ByteBuffer.wrap(bytes(answer)));
+                    }
+                    while (true) {
+                        caller.write(ByteBuffer.wrap(bytes("{\"pid\": 1}\r\n".repeat(500))));
+                    }
+                } catch (IOException gone) {
+                    return;
+                }
+            });
+            thread.setDaemon(true);
+            thread.start();
+            try (Gomd gomd = connected("unix:" + path)) {
+                assertEquals(GomdException.Kind.TIMED_OUT, assertThrows(GomdException.class, gomd::ps).kind());
+            }
+        }
     }
 
     private void job(GomdException.Kind kind, byte[] lie) throws IOException {

@@ -16,6 +16,8 @@ use JSON::PP ();
 our $VERSION = '0.1.0';
 
 my $JSON = JSON::PP->new->allow_nonref;
+# Characters that one answer may have.
+my $MAX_BLOCK = 64 * 1024 * 1024;
 
 # Rows: a list of hashes. Values: what the schema of the verb says. Orders: nothing. The tests compare these with docs/schema.
 our %ROWS   = map { $_ => 1 } qw(busiest doctor events help history jobs ls map measures node nodes ps stats switches);
@@ -53,8 +55,11 @@ sub _open ($self, $endpoints) {
         Gomd::Error->refused($code, $text) if $greeting->[0] eq 'status' && $code >= 400;
         Gomd::Error::MalformedReply->throw($self->{endpoint}->text . ' does not greet as gomd does');
     }
+    $self->_wrong($self->{endpoint}->text . ' is no gomd: another program listens there')
+        if $greeting->[2] !~ /\Agomd \S+ node [1-9][0-9]{0,4}(?: |\z)/a;
     $self->_ask('auth', [$self->{token}], '', $deadline) if $self->{token} ne '';
-    $self->_ask('format', ['json'], '', $deadline);
+    my ($format) = $self->_ask('format', ['json'], '', $deadline);
+    $self->_wrong($self->{endpoint}->text . ' does not answer `format json` as gomd does') if $format != 200;
     return;
 }
 
@@ -63,8 +68,10 @@ sub endpoint ($self) { return $self->{endpoint}->text }
 sub call ($self, $verb, @words) {
     my %options = @words && ref $words[-1] eq 'HASH' ? %{ pop @words } : ();
     my $deadline = _deadline($options{timeout} // $self->{timeout});
-    my ($text, @rows) = $self->_ask($verb, [@words, _options(\%options)], $options{node} // '', $deadline);
-    return                               if $ORDERS{$verb};
+    my ($code, $text, @rows) = $self->_ask($verb, [@words, _options(\%options)], $options{node} // '', $deadline);
+    return if $ORDERS{$verb};
+    Gomd::Error::MalformedReply->throw("the answer to $verb is a $code and has no rows") if $ROWS{$verb} && $code != 201;
+    return map { $self->_decoded($_) } @rows if $VALUES{$verb} && $code == 201;
     return map { $self->_decoded($_) } @rows if $ROWS{$verb};
     return $self->_decoded($text)        if $VALUES{$verb};
     return @rows ? @rows : $text;
@@ -91,7 +98,7 @@ sub _decoded ($self, $text) {
     return Gomd::Error::MalformedReply->throw('an answer that is no JSON');
 }
 
-# Send a request; return the text of its status line, and the lines of its block.
+# Send a request; return the code and the text of its status line, and the lines of its block.
 sub _ask ($self, $verb, $words, $node, $deadline) {
     $self->{endpoint}->check($verb, @$words);
     my $request = Gomd::Lines->request($verb, $words, $node);
@@ -108,20 +115,22 @@ sub _ask ($self, $verb, $words, $node, $deadline) {
     }
     my ($what, $code, $text) = @{ $self->_next($deadline) };
     $self->_wrong('a line of a block without a block') if $what ne 'status';
-    if ($code >= 400 || $code < 200) {
-        Gomd::Error->refused($code, $text);
-    }
-    return $text if $code != 201;
-    my @rows;
-    while (my $event = $self->_next($deadline)) {
+    Gomd::Error->refused($code, $text) if $code >= 400;
+    return ($code, $text)              if $code == 200;
+    # Behind a 202 are frames, and a 220 or a 221 belongs to another conversation.
+    $self->_wrong("the answer to $verb is a $code, which is none") if $code != 201;
+    my ($size, @rows) = 0;
+    while (1) {
+        my $event = $self->_next($deadline);
         if ($event->[0] eq 'end') {
             $self->_check_last($rows[-1] // '');
-            return ($text, @rows);
+            return ($code, $text, @rows);
         }
         Gomd::Error->refused(@$event[1, 2]) if $event->[0] eq 'error';
+        $size += 1 + length $event->[1];
+        $self->_wrong("an answer of more than $MAX_BLOCK characters") if $size > $MAX_BLOCK;
         push @rows, $event->[1];
     }
-    return $text;
 }
 
 # Return the next thing that the daemon says. Dies, and closes the connection, at the deadline.
@@ -134,7 +143,8 @@ sub _next ($self, $deadline) {
         }
         return $event if $event;
         Gomd::Error::ConnectionLost->throw('this connection is closed') if !$self->{socket};
-        if (!$self->{socket}->can_read($deadline)) {
+        # A daemon that never stops sending has not answered either.
+        if (Gomd::Socket::now() > $deadline || !$self->{socket}->can_read($deadline)) {
             $self->close;
             Gomd::Error::TimedOut->throw("no answer within $self->{timeout} seconds");
         }
@@ -199,7 +209,7 @@ sub watch ($self, $verb, @words) {
 }
 
 sub do ($self, $name, $options = {}) {
-    my ($text, @rows) = $self->_ask(do => [$name], $options->{node} // '', _deadline($options->{timeout} // 86_400));
+    my (undef, undef, @rows) = $self->_ask(do => [$name], $options->{node} // '', _deadline($options->{timeout} // 86_400));
     my @found = map { $self->_decoded($_) } @rows;
     my $last = @found ? pop @found : {};
     $self->_wrong('a command that did not say how it ended') if ref $last ne 'HASH' || !defined $last->{exit};

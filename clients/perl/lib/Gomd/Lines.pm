@@ -61,7 +61,7 @@ sub _line ($self) {
 sub next ($self) {
     my $line = $self->_line // return;
     if (!$self->{in_block}) {
-        my ($code, $text) = $line =~ /\A([1-5][0-9][0-9])(?: (.*))?\z/s or $self->_wrong('no status line');
+        my ($code, $text) = $line =~ /\A([2-5][0-9][0-9])(?: (.*))?\z/s or $self->_wrong('no status line');
         $self->{in_block} = $code == 201;
         return [status => 0 + $code, $text // ''];
     }

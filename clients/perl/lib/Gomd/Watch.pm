@@ -21,6 +21,7 @@ sub fileno ($self) { return $self->{socket} ? $self->{socket}->fileno : undef }
 
 sub next ($self, $timeout = undef) {
     my $deadline = defined $timeout ? Gomd::Socket::now() + $timeout : undef;
+    my $has_read = 0;    # once in any case: next(0) takes what is there
     while (1) {
         while (my $event = eval { $self->{lines}->next } // $self->_passed($@)) {
             my $found = $self->_taken(@$event);
@@ -28,6 +29,7 @@ sub next ($self, $timeout = undef) {
             return        if !$self->{socket};
         }
         return if !$self->{socket};
+        return if $has_read && defined $deadline && Gomd::Socket::now() > $deadline;
         return if !$self->{socket}->can_read($deadline);
         my $bytes = $self->{socket}->read_now;
         if (!defined $bytes) {
@@ -36,6 +38,7 @@ sub next ($self, $timeout = undef) {
             Gomd::Error::ConnectionLost->throw("the daemon is gone: $why");
         }
         $self->{lines}->feed($bytes);
+        $has_read = 1;
     }
 }
 
