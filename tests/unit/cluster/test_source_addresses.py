@@ -1,0 +1,86 @@
+"""The source address of a datagram is not sealed: a node is believed to be where its heartbeat says it is."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gomd.cluster.membership import Address
+from libgomd.model import EventKind
+from libgomd.wire.messages import Datagram, Message, Probe, ProbeAck
+from libgomd.wire.messages import Heartbeat as Beat
+from tests.nodes import PORT, address_of
+from tests.unit.cluster.alone import Alone, beat
+
+
+class SourceAddressTests(SynchronousTestCase):
+    """Somebody without the key hears datagrams and sends them on from an address of their own, 10.6.6.6."""
+
+    def probes(self, sent: list[tuple[Message, Address | None]]) -> list[tuple[Probe, Address | None]]:
+        return [(message, to) for message, to in sent if isinstance(message, Probe)]
+
+    def test_a_new_node_is_taken_where_it_says_it_is(self) -> None:
+        """Whoever sends on the first heartbeat of a node from elsewhere does not get what is meant for it."""
+        alone = Alone(discovery=False)
+        said = alone.hear(2, beat(2, announce=True), address="10.6.6.6")
+        self.assertEqual(alone.up(), [1])
+        to_stranger = [message for message, to in said if to == ("10.6.6.6", PORT)]
+        self.assertEqual([type(message) for message in to_stranger], [Probe])  # and no roster: that is larger
+        self.assertIn((address_of(2), PORT), [to for message, to in said if isinstance(message, Beat)])
+        alone.hear(2, beat(2))
+        self.assertEqual(alone.engine.find("2").address, address_of(2))
+        self.assertEqual([event.kind for event in alone.events.recent() if event.node == 2], [EventKind.JOIN])
+        alone.clock.advance(3.0)
+        self.assertEqual(alone.engine.find("2").address, address_of(2))
+
+    def test_a_new_node_that_names_another_address_is_taken_when_it_answers(self) -> None:
+        """A machine with several networks, whose address in gomd.ini is not that of this one."""
+        alone = Alone(discovery=False)
+        [(probe, to)] = self.probes(alone.hear(2, beat(2), address="10.9.0.2"))
+        self.assertEqual(to, ("10.9.0.2", PORT))
+        alone.hear(2, ProbeAck(probe.request_id, 2, 7, 0), address="10.9.0.2")
+        self.assertEqual((alone.up(), alone.engine.find("2").address), ([1, 2], "10.9.0.2"))
+
+    def test_a_node_is_found_at_the_address_that_it_names(self) -> None:
+        """
+        It was taken elsewhere, because a probe was sent on as well. Its own heartbeat brings it back, however
+        often it is heard from the other place.
+        """
+        alone = Alone(discovery=False)
+        [(probe, _to)] = self.probes(alone.hear(2, beat(2), address="10.6.6.6"))
+        alone.hear(2, ProbeAck(probe.request_id, 2, 7, 0), address="10.6.6.6")
+        for _ in range(3):
+            alone.clock.advance(0.5)
+            alone.hear(2, beat(2), address="10.6.6.6")
+        [(probe, to)] = self.probes(alone.hear(2, beat(2)))
+        self.assertEqual(to, (address_of(2), PORT))
+        alone.hear(2, ProbeAck(probe.request_id, 2, 7, 0))
+        self.assertEqual(alone.engine.port_of(2), ((address_of(2), PORT), PORT))
+
+    def test_recordings_of_an_earlier_start_are_no_second_node(self) -> None:
+        """A daemon was started again, and somebody sends from elsewhere what it said before."""
+        alone = Alone(discovery=False)
+        alone.clock.advance(100.0)
+        started = int(alone.clock.seconds() * 1000) + 500
+        alone.hear(2, beat(2), instance=started - 90_000)
+        alone.clock.advance(1.0)
+        alone.hear(2, beat(2), instance=started)
+        alone.sequence += 1
+        recorded = Datagram(2, started - 90_000, started - 100, alone.sequence, beat(2))
+        del alone.wire.sent[:]
+        alone.engine.receive(recorded, ("10.6.6.6", PORT), False)
+        self.assertEqual(self.probes(alone.wire.sent), [])
+
+    def test_a_restart_that_is_sent_on_is_no_second_node(self) -> None:
+        """It comes from elsewhere before it comes from the node; nobody reports two nodes with one id."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2), instance=7)
+        alone.hear(2, beat(2), address="10.6.6.6", instance=8)
+        alone.hear(2, beat(2), instance=8)
+        for _ in range(20):
+            alone.clock.advance(0.1)
+            for probe, to in self.probes(alone.wire.sent):
+                if to == (address_of(2), PORT):
+                    alone.hear(2, ProbeAck(probe.request_id, 2, 8, 0), instance=8)
+            alone.hear(2, beat(2), instance=8)
+        self.assertNotIn(EventKind.SUSPECT, [event.kind for event in alone.events.recent()])
+        self.assertEqual(alone.engine.find("2").address, address_of(2))
