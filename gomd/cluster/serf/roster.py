@@ -17,6 +17,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.cluster.problem_reports import ProblemReports
+from gomd.cluster.rivals import Rivals
 from gomd.cluster.serf.agent_files import is_of_gomd
 from gomd.cluster.serf.member import Heard, NodeClaim
 from gomd.cluster.serf.proofs import DOUBT_INTERVAL, Proof, Proofs, interval
@@ -114,6 +115,14 @@ class SerfRoster:
         self._dropped = dropped
         self._force_leave = force_leave
         self._by_member: dict[str, SerfNode] = {}
+        self._rivals = Rivals(clock.seconds, 2 * _RIVAL_RETRY)
+
+    def is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`."""
+        known = self.nodes.get(node)
+        if known is None or known.gone is not None:
+            return False
+        return self._rivals.is_rival(node, host, (known.address[0], *known.claim.addresses))
 
     def up(self) -> Iterable[SerfNode]:
         """Yield the other nodes that are up."""
@@ -236,6 +245,7 @@ class SerfRoster:
             f"two daemons have the id {claim.id}, at {other[0]} and {address[0]}: give one of them another"
         )
         self._problems.report(claim.id, name, reason)
+        self._rivals.note(claim.id, address[0])
 
     def refused(self, member: str, proof: Proof) -> None:
         """Report a member that says it is a node and does not prove it."""

@@ -84,3 +84,39 @@ class SourceAddressTests(SynchronousTestCase):
             alone.hear(2, beat(2), instance=8)
         self.assertNotIn(EventKind.SUSPECT, [event.kind for event in alone.events.recent()])
         self.assertEqual(alone.engine.find("2").address, address_of(2))
+
+
+class RivalTests(SynchronousTestCase):
+    """Two nodes with one id, as after a machine was cloned: which place is that of the second one."""
+
+    def found(self) -> Alone:
+        """Return an engine that has found a second node 2, at 10.9.9.9."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2), instance=7)
+        said = alone.hear(2, beat(2, address="10.9.9.9"), address="10.9.9.9", instance=8)
+        [probe] = [message for message, _to in said if isinstance(message, Probe)]
+        alone.hear(2, ProbeAck(probe.request_id, 2, 7, 0), instance=7)
+        return alone
+
+    def test_only_the_second_one_is_a_rival(self) -> None:
+        """And only while the first one is up at another address, and the second one was seen lately."""
+        alone = self.found()
+        for place, is_rival in (
+            (("10.9.9.9", 2), True),
+            ((address_of(2), 2), False),
+            (("10.9.9.9", 3), False),
+        ):
+            self.assertEqual(alone.engine.is_rival(place[1], place[0]), is_rival)
+        for _ in range(40):
+            alone.clock.advance(1.0)
+            alone.hear(2, beat(2), instance=7)
+        self.assertFalse(alone.engine.is_rival(2, "10.9.9.9"))
+
+    def test_the_second_one_takes_the_place_of_the_first(self) -> None:
+        """The first one was switched off: then it is the node."""
+        alone = self.found()
+        alone.clock.advance(12.0)
+        self.assertFalse(alone.engine.is_rival(2, "10.9.9.9"))
+        alone.hear(2, beat(2, address="10.9.9.9"), address="10.9.9.9", instance=8)
+        self.assertEqual(alone.engine.find("2").address, "10.9.9.9")
+        self.assertFalse(alone.engine.is_rival(2, "10.9.9.9"))

@@ -192,6 +192,8 @@ class SerfTests(SerfCase):
         self.assertEqual(self.engine.find("3").address, "10.0.0.3")
         self.assertEqual([each for each in self.reasons(3) if "10.0.0.3 and 10.9.9.9" in each][1:], [])
         self.assertIn("two daemons have the id 7, at 10.0.0.7 and 10.9.9.8", self.reasons()[-1])
+        self.assertTrue(self.engine.is_rival(3, "10.9.9.9"))
+        self.assertFalse(self.engine.is_rival(3, "10.0.0.3"))
 
     def test_a_second_one_takes_the_place_of_a_dead_one(self) -> None:
         """A machine that was installed anew has another agent; Serf is told to forget the old one."""
