@@ -218,6 +218,8 @@ class HeartbeatEngine:
         ):  # the path of nearly every datagram: up to 150 a second
             member.sequence = sequence
             member.message = message
+            if message.incarnation > member.incarnation:
+                member.incarnation = message.incarnation
             member.heard_at = now = self._time.now()
             member.values_at = self._time.now_with_gaps()
             if multicast:
@@ -343,6 +345,7 @@ class HeartbeatEngine:
     def look_again(self) -> None:
         """Announce this node to all others at once, because it may not have been heard for a while."""
         if self._running:
+            self._heartbeats.outdate(self._time.now())
             self._rejoin.retry_all(self._time.now())
             self._heartbeats.broadcast(self._heartbeats.make_heartbeat())
 

@@ -202,6 +202,8 @@ class Joins:
 
     def mark_up(self, member: Member, kind: EventKind, reason: str, now: float) -> None:
         """Mark a member as up, and end what was going on about it."""
+        if kind is EventKind.UP and member.state is MemberState.DOWN:
+            self._heartbeats.outdate(now)  # who was down for us has perhaps called us down
         self._detector.cancel(member.id)
         self._broadcasts.invalidate(member.id)
         self._changes.mark_up(member, kind, reason, now)

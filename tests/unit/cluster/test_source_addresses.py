@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.cluster.membership import Address
 from libgomd.model import EventKind
-from libgomd.wire.messages import Datagram, Message, Probe, ProbeAck
+from libgomd.wire.messages import Datagram, MemberState, Message, Notice, Probe, ProbeAck
 from libgomd.wire.messages import Heartbeat as Beat
 from tests.nodes import PORT, address_of
 from tests.unit.cluster.alone import Alone, beat
@@ -120,3 +120,51 @@ class RivalTests(SynchronousTestCase):
         alone.hear(2, beat(2, address="10.9.9.9"), address="10.9.9.9", instance=8)
         self.assertEqual(alone.engine.find("2").address, "10.9.9.9")
         self.assertFalse(alone.engine.is_rival(2, "10.9.9.9"))
+
+
+class OldDeathTests(SynchronousTestCase):
+    """A node was parted from the others, which called it down; it never heard that, and has come back."""
+
+    def incarnations(self, alone: Alone) -> list[int]:
+        return [message.incarnation for message, _to in alone.wire.sent if isinstance(message, Beat)]
+
+    def test_it_has_another_incarnation_then(self) -> None:
+        """So what was said of it then does not call it down again, when somebody sends it once more."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        alone.clock.advance(10.0)
+        self.assertEqual(alone.up(), [1])
+        alone.hear(2, beat(2))
+        del alone.wire.sent[:]
+        alone.clock.advance(2.0)
+        self.assertEqual(set(self.incarnations(alone)), {1})
+
+    def test_so_has_one_that_stood_still(self) -> None:
+        """Its machine was paused: it saw nobody go down."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        del alone.wire.sent[:]
+        alone.engine.look_again()
+        alone.engine.look_again()
+        self.assertEqual(set(self.incarnations(alone)), {1})
+
+    def test_an_old_death_is_of_an_old_incarnation(self) -> None:
+        """Whoever hears of it does not believe it, however long it has not heard the node."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        alone.hear(3, beat(3))
+        alone.hear(3, beat(3, incarnation=1))
+        alone.clock.advance(1.2)
+        alone.hear(2, Notice(MemberState.DOWN, 3, 7, 0, 2, "silent"))
+        self.assertEqual(alone.up(), [1, 2, 3])
+
+    def test_who_does_not_know_the_new_incarnation_is_told(self) -> None:
+        """It suspects the one that it knows, because it has heard nothing since."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        alone.engine.look_again()
+        started = alone.engine.instance
+        said = alone.hear(2, Notice(MemberState.SUSPECT, 1, started, 0, 2, "silent"))
+        self.assertEqual([(m.incarnation, to) for m, to in said if isinstance(m, Beat)],
+                         [(1, (address_of(2), PORT))])  # fmt: skip
+        self.assertEqual(alone.hear(2, Notice(MemberState.SUSPECT, 1, started, 0, 3, "silent")), [])
