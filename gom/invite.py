@@ -180,6 +180,11 @@ def port_beside(told: Mapping[str, Any]) -> int:
 def _introduction(told: dict[str, Any], options: InviteOptions) -> tuple[Introduction, list[str]]:
     """Return what a new node is given, and the addresses to listen at."""
     engines = str(told.get("engine")).split(",")
+    if told.get("keys", 1) != 1:
+        raise ConfigError(
+            ["the key of the cluster is being changed ([peers] key_file has two), and a new node gets one: "
+             "invite it when that is done on all nodes"]
+        )  # fmt: skip
     if "map" in engines:
         raise ConfigError(["nodes of engine map stand in a list: add the new one there, and copy the key"])
     if not {"heartbeat", "swim", "serf"}.issuperset(engines):

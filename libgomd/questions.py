@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from libgomd.errors import TimedOut, TooMany
 from libgomd.wire.addresses import shown, without_zone
 from libgomd.wire.messages import MAX_NUMBER, Answer, ClockWarning, Question, Summary
+from libgomd.wire.replay import differs
 
 Address = tuple[str, int]
 #: Timeout of each try, in seconds. After the last one the question fails.
@@ -82,8 +83,11 @@ class Asker:
         """
         Fail all questions to ``address``, because the node there drops them for their time stamp.
 
-        :param skew: seconds by which its clock is ahead of ours.
+        :param skew: seconds by which its clock is ahead of ours. Where it is small, the node was sent an old
+            recording of a question, and the warning means nothing.
         """
+        if not differs(skew):
+            return
         for pending in [
             each
             for each in self._pending.values()

@@ -117,6 +117,10 @@ class SeveralEngines:
         found = (engine.port_of(node) for engine in self._engines)
         return next((place for place in found if place is not None), None)
 
+    def is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`: one engine that has found it is enough."""
+        return any(engine.is_rival(node, host) for engine in self._engines)
+
     def counters(self) -> Iterable[Counter]:
         """See `IMembership.counters`. Where two engines count the same, the first one's number is given."""
         nodes = self.nodes()

@@ -180,4 +180,4 @@ class ICollectedHistory(Interface):
         """Remove what is too old; return the number of partitions that were dropped."""
 
     def close() -> None:
-        """Close the connection, after the call under way. Any thread may call it. Raises nothing."""
+        """Close the connection; a call under way fails. Any thread may call it. Raises nothing."""

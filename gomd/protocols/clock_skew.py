@@ -6,26 +6,26 @@ from typing import TypeVar
 
 from libgomd.wire.datagrams import Sealer
 from libgomd.wire.messages import ClockWarning, Datagram
+from libgomd.wire.replay import RECOVERED_SKEW_SECONDS, differs
 
 V = TypeVar("V")
 
 #: Seconds between two warnings to one node. Both sides know within five seconds even if some are lost.
 WARNING_INTERVAL = 2.0
-#: Seconds by which a reported clock may differ to count as right again. This is less than the limit for a
-#: report, so that a clock near the limit is reported only once.
-RECOVERED_SKEW_SECONDS = 25.0
 #: Largest number of warnings a second to all nodes together, and of nodes that are remembered.
 MAX_WARNINGS_PER_SECOND = 20
 MAX_NODES = 4096
-#: How old, in sequence numbers and in seconds, the datagram may be that a warning quotes.
+#: How old, in sequence numbers and in seconds, the datagram may be that a warning quotes. A recording of it
+#: that is too old for a node whose clock is right is too old here as well.
 MAX_SEQUENCE_LAG = 100_000
-MAX_WARNING_AGE = 60.0
+MAX_WARNING_AGE = 10.0
 
 
 class ClockSkew:
     """
-    A datagram with an old time may be a replayed one, and so may a warning. A warning is genuine if it quotes
-    a datagram that this node has just sent.
+    A datagram with an old time may be a replayed one, and so may a warning. A node that is sent an old
+    recording of this one's datagrams warns in good faith. A warning is therefore genuine only if it quotes a
+    datagram that this node has just sent, and if the time stamp of the warning itself differs.
     """
 
     def __init__(self, own_name: str, instance: int, sealer: Sealer) -> None:
@@ -66,7 +66,8 @@ class ClockSkew:
             return None
         if abs(now - warning.sent_at / 1000) > MAX_WARNING_AGE:
             return None
-        return datagram.sent_at / 1000 - now
+        skew = datagram.sent_at / 1000 - now
+        return skew if differs(skew) else None
 
     def is_news(self, node: int) -> bool:
         """Return whether the clock of ``node`` is to be reported now; it then counts as reported."""

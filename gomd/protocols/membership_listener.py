@@ -17,6 +17,12 @@ class MembershipListener(Protocol):
     def port_of(self, node: int) -> tuple[Address, int] | None:
         """Return where a node that is up gets datagrams, and its TCP port, 0 for none."""
 
+    def is_rival(self, node: int, host: str) -> bool:
+        """
+        Return whether a second node was lately found at an address that uses the id of a node that is up
+        elsewhere. What it says for that node must not be believed.
+        """
+
     def wrong_clock(self, node: int, name: str, skew: float) -> None:
         """Note that the clock of a node is ``skew`` seconds ahead of ours."""
 

@@ -295,6 +295,7 @@ class PeerClient:
     async def _handshake(self, node: Node, contact: Contact) -> LineConnection:
         """Connect, and wait for the greeting. :raises ConnectionLost: the peer closed it before that."""
         connection = await self._reach(node, contact)
+        self.streams.add(connection)  # before its handshake, which may go on while a key is removed
         try:
             await self._within(GREETING_TIMEOUT, connection.greeted, node)
             self._check_peer(connection, node)
@@ -303,7 +304,6 @@ class PeerClient:
         except BaseException:
             connection.abort()
             raise
-        self.streams.add(connection)
         return connection
 
     async def _reach(self, node: Node, contact: Contact) -> LineConnection:

@@ -17,7 +17,7 @@ from gomd.protocols.telnet_factory import USER_LOOKUP_TIMEOUT, TelnetFactory
 from gomd.verbs.context import ISession
 from gomd.verbs.replies import Reply, Replying, ValueReply
 from libgomd.certificates import NotANode
-from libgomd.errors import MalformedRequest, NotAllowed, TooMany
+from libgomd.errors import Conflict, MalformedRequest, NotAllowed, TooMany
 from libgomd.model import Caller, Counter, Role
 from libgomd.tls import peer_node
 from libgomd.wire.lines import Request, parse_request
@@ -35,6 +35,7 @@ FIRST_REQUEST_TIMEOUT: Final = 30.0
 MIN_IDLE_SECONDS: Final = 0.5
 #: Verbs that daemons send for themselves if their argument is a job of another node, ``HOME-JOB``.
 _STREAM_VERBS: Final = frozenset({"run", "attach", "carry"})
+_ANOTHER_ID: Final = "give it another [node] id; a machine that was cloned needs an empty STATE, too"
 _UNKNOWN_CALLER = Caller(Role.NONE, "", None, "an unidentified peer")
 
 
@@ -45,10 +46,14 @@ def behalf(caller: Caller, json: bool) -> Request:
 
 
 class PeerSession(Session):
-    """A stream from another daemon. ``group``: whose limit it counts for, empty before its first request."""
+    """
+    A stream from another daemon. ``group``: whose limit it counts for, empty before its first request.
+    ``peer``: its node and address, likewise.
+    """
 
     transport: Any = None
     group = ""
+    peer = (0, "")
 
 
 class PeerServer(TelnetFactory):
@@ -58,12 +63,22 @@ class PeerServer(TelnetFactory):
 
     :param most: largest number of streams at once for each of `GROUPS`.
     :param trust: what other nodes may do here for their admins and system users.
+    :param is_rival: as `MembershipListener.is_rival`. :param own_id: the id of this node, 0 for none.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, *arguments: Any, most: Mapping[str, int], trust: PeerTrust | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        most: Mapping[str, int],
+        trust: PeerTrust | None = None,
+        is_rival: Callable[[int, str], bool] = lambda _node, _host: False,
+        own_id: int = 0,
+    ) -> None:
         super().__init__(*arguments)
+        self._is_rival = is_rival
+        self._own_id = own_id
         self._max_streams = most
         self._trust = trust or PeerTrust(admins=True)
         self._open_by_group: Counts[str] = Counts()
@@ -88,6 +103,9 @@ class PeerServer(TelnetFactory):
         now = self.clock.seconds()
         for line in tuple(self._lines):
             assert isinstance(line.session, PeerSession)
+            if line.transport is not None and line.session.group and self._is_another(*line.session.peer):
+                line.transport.abortConnection()  # that was found out after it had begun
+                continue
             silent = (
                 FIRST_REQUEST_TIMEOUT < now - line.last_line_at <= self.limits.idle_timeout
             )  # else it was just closed
@@ -121,7 +139,12 @@ class PeerServer(TelnetFactory):
 
     async def _introduce(self, session: PeerSession, arguments: tuple[str, ...]) -> Reply:
         role_word, uid_word, user, format_word = arguments
-        via = self._peer(session.transport)
+        session.peer = node, host = self._peer(session.transport)
+        if self._is_another(node, host):
+            raise Conflict(
+                f"two nodes use the id {node}, and the one at {host} is not accepted: {_ANOTHER_ID}"
+            )
+        via = f"node {node}"
         try:
             role = Role[role_word.upper()]
             uid = None if uid_word == "-" else int(uid_word)
@@ -134,12 +157,16 @@ class PeerServer(TelnetFactory):
         session.json = format_word == "json"
         return ValueReply("welcome")
 
-    def _peer(self, transport: Any) -> str:
-        """Return the peer as a caller's way in. :raises NotAllowed: its certificate is not a node's."""
+    def _peer(self, transport: Any) -> tuple[int, str]:
+        """Return the peer's node and address. :raises NotAllowed: its certificate is not a node's."""
         try:
-            return f"node {peer_node(transport)}"
+            return peer_node(transport), str(getattr(transport.getPeer(), "host", ""))
         except NotANode as error:
             raise NotAllowed(str(error)) from error
+
+    def _is_another(self, node: int, host: str) -> bool:
+        """Return whether a peer is not the node of its certificate, but a second one with its id."""
+        return node == self._own_id or self._is_rival(node, host)
 
     def _take_place(self, session: PeerSession, group: str) -> None:
         if self._open_by_group[group] >= self._max_streams[group] and not self._close_idle(group):

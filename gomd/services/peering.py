@@ -135,6 +135,7 @@ class Peering(Service):
         return Deferred.fromCoroutine(self._leave())
 
     async def _leave(self) -> None:
+        self._datagrams.answer = None  # whoever asks whether this node is really going gets no answer
         try:
             await maybeDeferred(self._engine.stop)
         except Exception:  # noqa: BLE001 - the ports are closed in any case

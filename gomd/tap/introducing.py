@@ -23,6 +23,7 @@ def introduction(config: Config) -> Mapping[str, object]:
     peers = config.peers
     return {
         "key_file": peers.key_file[0] if peers.key_file else "",
+        "keys": len(peers.key_file),
         "address": peers.address,
         "addresses": list(peers.addresses),
         "port": peers.port,

@@ -122,13 +122,19 @@ class Network:
         others = tuple(each for each in self.members.find(str(node_id)).addresses if each != host)
         return Contact(host, port, stream_port, others)
 
+    def _is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`."""
+        engine = self.protocol.membership
+        return engine is not None and engine.is_rival(node, host)
+
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
         """Return the services: the ports, the watch over the own address, and the timeout of idle streams."""
         limits, most = limits_of(self._config), max_streams(self._config)
         self.protocol.answer = PeerQuestions(dispatch.parts.tree, self.members)
         server = PeerServer(
-            dispatch, threads, self._reactor, limits, os.geteuid(), most=most, trust=self.trust
-        )
+            dispatch, threads, self._reactor, limits, os.geteuid(), most=most, trust=self.trust,
+            is_rival=self._is_rival, own_id=self._own.id,
+        )  # fmt: skip
         handshakes = Handshakes(server, self._tls, self._reactor)
         self._inbound = (handshakes, server)
         peering = Peering(self._reactor, self._ports, self.protocol, handshakes, self._engine)

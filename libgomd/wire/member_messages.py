@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Final, NamedTuple
 
+from libgomd.wire.addresses import without_zone
+
 #: Maximum number of member notes in one packet. So many always fit when their addresses are IPv4 ...
 MAX_NOTES: Final = 36
 #: ... and so many when they are IPv6.
@@ -73,6 +75,10 @@ class Heartbeat(NamedTuple):
     name: str
     address: str
     notes: tuple[MemberNote, ...] = ()
+
+    def is_from(self, host: str) -> bool:
+        """Return whether ``host``, the source address of the packet, is the one that the sender names."""
+        return without_zone(host) == self.address
 
 
 class TrueSpeed(NamedTuple):

@@ -19,6 +19,9 @@ from libgomd.wire.messages import Datagram
 
 #: Milliseconds by which the clocks of sender and receiver may differ, including the transit time.
 MAX_AGE: Final = 30_000
+#: Seconds by which a clock that was reported may differ to count as right again. This is less than the limit
+#: for a report, so that a clock near the limit is reported only once.
+RECOVERED_SKEW_SECONDS: Final = 25.0
 #: Number of later datagrams that may overtake a datagram before it is refused.
 WINDOW: Final = 1024
 _MASK: Final = (1 << WINDOW) - 1
@@ -33,6 +36,15 @@ class Verdict(enum.Enum):
     REPLAYED = "received before, or too late to tell: drop and count it"
     OLD = "sent more than 30 s ago: an old recording, or one of the clocks is wrong"
     FUTURE = "sent more than 30 s from now: one of the clocks is wrong"
+
+
+def differs(skew: float) -> bool:
+    """
+    Return whether two clocks differ so much that one of them may drop what the other stamps.
+
+    :param skew: by how many seconds, as a datagram shows that was on its way for a moment.
+    """
+    return abs(skew) >= RECOVERED_SKEW_SECONDS
 
 
 class _Sender:

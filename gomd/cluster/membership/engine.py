@@ -110,7 +110,9 @@ class HeartbeatEngine:
         self._heartbeats = heartbeats = Heartbeats(own, transport, members, random, settings, timing)
         self._broadcasts = broadcasts = Broadcasts(heartbeats.broadcast)
         self._detector = detector = FailureDetector(me.id, members, transport, timing, random, self)
-        self._id_conflicts = id_conflicts = IdConflicts(me.id, me.name, instance, transport, changes, timing)
+        self._id_conflicts = id_conflicts = IdConflicts(
+            me.id, me.name, instance, transport, changes, timing, clock.seconds
+        )  # fmt: skip
         self._joins = joins = Joins(
             me.id, me.name, members, admission, changes, detector, broadcasts, id_conflicts, heartbeats,
             transport, timing, random, time, families,
@@ -216,6 +218,8 @@ class HeartbeatEngine:
         ):  # the path of nearly every datagram: up to 150 a second
             member.sequence = sequence
             member.message = message
+            if message.incarnation > member.incarnation:
+                member.incarnation = message.incarnation
             member.heard_at = now = self._time.now()
             member.values_at = self._time.now_with_gaps()
             if multicast:
@@ -341,6 +345,7 @@ class HeartbeatEngine:
     def look_again(self) -> None:
         """Announce this node to all others at once, because it may not have been heard for a while."""
         if self._running:
+            self._heartbeats.outdate(self._time.now())
             self._rejoin.retry_all(self._time.now())
             self._heartbeats.broadcast(self._heartbeats.make_heartbeat())
 
@@ -375,6 +380,13 @@ class HeartbeatEngine:
         if member is None or member.state is not MemberState.UP or member.message is None:
             return None
         return member.address, member.message.stream_port
+
+    def is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`."""
+        member = self._members.get(node)
+        if member is None or member.state is not MemberState.UP:
+            return False
+        return self._id_conflicts.rivals.is_rival(node, host, [place[0] for place in member.places])
 
     def counters(self) -> Iterable[Counter]:
         """See `IMembership.counters`."""

@@ -58,7 +58,7 @@ class Heartbeats:
     A node with an IPv4 and an IPv6 address sends every fourth multicast by both families, and every one while
     a member is heard by the second family only; see `gomd.cluster.membership.second_address`.
 
-    :ivar incarnation: how many times this node has refuted a suspicion.
+    :ivar incarnation: how many times this node has refuted a suspicion, or has come back to others.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Heartbeats:
         self._settings = settings
         self._timing = timing
         self.incarnation = 0
+        self._outdated_at = NEVER
         self._unreached: list[Member] = []
         self._turn = 0
         self._noted = 0
@@ -85,6 +86,17 @@ class Heartbeats:
         self._multicasts = 0
         self._directs = 0
         self._needs_both = False
+
+    def outdate(self, now: float) -> None:
+        """
+        Raise the incarnation, at most once a heartbeat, because others may have called this node down.
+
+        This node did not hear them, so nobody has refuted that. What they said then must not call it down
+        again, whenever and by whomever it is sent once more.
+        """
+        if now - self._outdated_at >= self._timing.heartbeat:
+            self._outdated_at = now
+            self.incarnation += 1
 
     @property
     def name(self) -> str:

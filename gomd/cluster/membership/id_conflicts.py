@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from gomd.cluster.membership.identity_checks import Claim
 from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.state_changes import StateChanges, shortened
 from gomd.cluster.membership.transport import Address, IPeerTransport
+from gomd.cluster.rivals import Rivals
 from libgomd.model import Counter
 from libgomd.wire.messages import Datagram, Heartbeat, MemberState, Notice
 
@@ -15,6 +17,8 @@ from libgomd.wire.messages import Datagram, Heartbeat, MemberState, Notice
 _REPEAT_AFTER: Final = 600.0
 #: Heartbeats until a node that was found to be in conflict is checked again.
 _RECHECK_HEARTBEATS: Final = 10
+#: Such times for which the place of such a node is remembered.
+_RECHECKS_KEPT: Final = 3
 #: Maximum number of conflicts to remember.
 _MAX_REMEMBERED: Final = 256
 
@@ -27,11 +31,12 @@ class IdConflicts:
     Reports id conflicts and remembers what was reported.
 
     :param own_id: id of this node; ``name`` and ``instance`` are its own as well.
+    :param seconds: the time of a monotonic clock. :ivar rivals: where the second nodes are.
     """
 
     def __init__(
         self, own_id: int, name: str, instance: int, transport: IPeerTransport, changes: StateChanges,
-        timing: Timing,
+        timing: Timing, seconds: Callable[[], float],
     ) -> None:  # fmt: skip
         self._own_id = own_id
         self._name = name
@@ -39,6 +44,7 @@ class IdConflicts:
         self._transport = transport
         self._changes = changes
         self._recheck_after = timing.heartbeat * _RECHECK_HEARTBEATS
+        self.rivals = Rivals(seconds, self._recheck_after * _RECHECKS_KEPT)
         self._reported_at: dict[_Key, float] = {}
         self._found_at: dict[_Key, float] = {}
         self._conflicts = 0
@@ -63,6 +69,7 @@ class IdConflicts:
             f"{claim.address[0]}, which is not accepted; give one of them another [node] id"
         )
         _note_if_older(self._found_at, (first.id, claim.instance), now, 0.0)
+        self.rivals.note(first.id, claim.address[0])
         self._conflicts += 1
         if self.is_news(first.id, "conflict", now):
             self._changes.warn(first.id, first.name, reason)

@@ -23,6 +23,7 @@ _MAX_CLAIMS: Final = 64
 class ClaimKind(enum.Enum):
     """The identity that a heartbeat claims. It decides which address is probed."""
 
+    NEW = "a node that is not known, at another address than its heartbeat names: probe that address"
     MOVED = "the same instance of a node at a new address: probe the new address"
     RETURNED = (
         "an earlier instance of a known node, whose clock may have been set back: probe its new address"
@@ -104,7 +105,7 @@ class IdentityChecks:
             return
         if claim.kind is ClaimKind.RIVAL:
             if ack.instance == claim.member.instance:
-                self._end(claim, self._conflict)
+                self._end(claim, self._conflict_of(claim))
         elif ack.instance == claim.instance:
             self._end(claim, self._accept)
 
@@ -113,12 +114,16 @@ class IdentityChecks:
         if decide is not None:
             decide(claim)
 
+    def _conflict_of(self, claim: Claim) -> Callable[[Claim], None] | None:
+        """Return how a rival of a node that is there ends; None when it was that node, started again."""
+        return None if claim.instance == claim.member.instance else self._conflict
+
     def step(self, now: float) -> None:
         """Probe again, and decide the claims whose time is up. Call it once a tick."""
         for claim in list(self._claims.values()):
             rival = claim.kind is ClaimKind.RIVAL
             if rival and claim.member.heard_at > claim.started:
-                self._end(claim, self._conflict)
+                self._end(claim, self._conflict_of(claim))
             elif now - claim.started >= self._timing.silence_timeout:
                 self._end(claim, self._accept if rival else None)
             else:

@@ -11,7 +11,7 @@ from gomd.cluster.membership.heartbeats import Heartbeats
 from gomd.cluster.membership.id_conflicts import IdConflicts
 from gomd.cluster.membership.identity_checks import Claim, ClaimKind, IdentityChecks
 from gomd.cluster.membership.member import NEVER, Member
-from gomd.cluster.membership.second_address import SecondAddresses
+from gomd.cluster.membership.second_address import SecondAddresses, place_here
 from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.state_changes import StateChanges
 from gomd.cluster.membership.steady_clock import SteadyClock
@@ -22,7 +22,13 @@ from libgomd.wire.messages import Datagram, Heartbeat, MemberState
 
 
 class Joins:
-    """Decides whether the sender of a heartbeat becomes a member, and adds it."""
+    """
+    Decides whether the sender of a heartbeat becomes a member, and adds it.
+
+    The source address of a packet is not sealed: somebody who hears a heartbeat can send it on from an
+    address of their own. A node is therefore taken at once only at the address that its heartbeat names, and
+    at any other one after it has answered a probe there.
+    """
 
     def __init__(
         self,
@@ -73,22 +79,40 @@ class Joins:
         node, instance, sequence = datagram.sender, datagram.instance, datagram.sequence
         if self._refuses(datagram, message, member, address, now):
             return None
+        start = self.identity_checks.start
         if member is None:
             member = Member(node, message.name, place, now)
-            if not self._members.add(member):
-                self._report_full(member, now)
+            if not message.is_from(address[0]):
+                if start(ClaimKind.NEW, member, message, instance, sequence, place, now):
+                    self._greet(message, address)
                 return None
-            self._join(member, message, instance, sequence, place, now)
-            return member
+            return member if self._add(member, message, instance, sequence, now) else None
         rival = member.state is MemberState.UP and place not in member.places
-        if instance > member.instance and not rival:
-            self._join(member, message, instance, sequence, place, now)
-            return member
         if not rival:
-            self.identity_checks.start(ClaimKind.RETURNED, member, message, instance, sequence, place, now)
+            if instance > member.instance and (place in member.places or message.is_from(address[0])):
+                self._join(member, message, instance, sequence, place, now)
+                return member
+            start(ClaimKind.RETURNED, member, message, instance, sequence, place, now)
+        elif datagram.sent_at < member.instance:
+            pass  # sent before the known instance was started: late, or a recording of an earlier one
         elif not self._id_conflicts.is_known(node, instance, now):
-            self.identity_checks.start(ClaimKind.RIVAL, member, message, instance, sequence, place, now)
+            start(ClaimKind.RIVAL, member, message, instance, sequence, place, now)
         return None
+
+    def _add(self, member: Member, message: Heartbeat, instance: int, sequence: int, now: float) -> bool:
+        """Add a node that was not known. Return whether there is room for it."""
+        added = self._members.add(member)
+        if added:
+            self._join(member, message, instance, sequence, member.address, now)
+        else:
+            self._report_full(member, now)
+        return added
+
+    def _greet(self, message: Heartbeat, sender: Address) -> None:
+        """Ask for a heartbeat from the address that one names, because it came from another one."""
+        host = place_here(message.address, sender)
+        if host:
+            self._heartbeats.greet([(host, message.port)], again=True)
 
     def receive_from_new_address(
         self, datagram: Datagram, message: Heartbeat, member: Member, address: Address, now: float
@@ -101,7 +125,9 @@ class Joins:
             member, message, datagram.sequence, place, now
         ):
             return
-        if member.state is not MemberState.UP or now - member.heard_at > self._timing.heartbeat * 2:
+        silent = now - member.heard_at > self._timing.heartbeat * 2
+        strayed = message.is_from(place[0]) and not message.is_from(member.address[0])
+        if member.state is not MemberState.UP or silent or strayed:
             self.identity_checks.start(
                 ClaimKind.MOVED, member, message, datagram.instance, datagram.sequence, place, now
             )
@@ -130,9 +156,18 @@ class Joins:
     def _accepted(self, claim: Claim) -> None:
         """Apply a claim that was verified."""
         now, member = self._time.now(), claim.member
-        if self._members.get(member.id) is not member:
-            return
-        if claim.kind is ClaimKind.SECOND:
+        known = self._members.get(member.id)
+        if claim.kind is ClaimKind.NEW:
+            if known is None:
+                self._add(member, claim.message, claim.instance, claim.sequence, now)
+        elif known is not member:
+            pass
+        elif claim.kind is ClaimKind.RIVAL and not claim.message.is_from(claim.address[0]):
+            # The known one does not answer, and where the other one is has not been proven yet.
+            self.identity_checks.start(
+                ClaimKind.RETURNED, member, claim.message, claim.instance, claim.sequence, claim.address, now
+            )
+        elif claim.kind is ClaimKind.SECOND:
             self.second_addresses.accepted(claim, now)
         elif claim.kind is not ClaimKind.MOVED:
             self._join(member, claim.message, claim.instance, claim.sequence, claim.address, now)
@@ -167,6 +202,8 @@ class Joins:
 
     def mark_up(self, member: Member, kind: EventKind, reason: str, now: float) -> None:
         """Mark a member as up, and end what was going on about it."""
+        if kind is EventKind.UP and member.state is MemberState.DOWN:
+            self._heartbeats.outdate(now)  # who was down for us has perhaps called us down
         self._detector.cancel(member.id)
         self._broadcasts.invalidate(member.id)
         self._changes.mark_up(member, kind, reason, now)

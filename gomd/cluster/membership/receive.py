@@ -64,6 +64,7 @@ class DatagramReceiver:
         self._heartbeats = heartbeats
         self.largest_roster: tuple[int, Address | None] = (0, None)
         self._refuted = 0
+        self._announced = 0  # the incarnation of the last refutation, which all were told
         self._called_down_after = called_down_after
         self._called_down_at = (-math.inf, -math.inf)  # first notice without a break, and last one
 
@@ -154,6 +155,10 @@ class DatagramReceiver:
             if message.node != self._own_id:
                 self._rumors.receive_notice(message, address, now)
             elif message.instance == self._instance and message.state is not MemberState.UP:
+                own = self._heartbeats
+                if self._announced <= message.incarnation < own.incarnation and message.by == member.id:
+                    # It cannot know: it has heard nothing since `Heartbeats.outdate`, which tells nobody.
+                    self._transport.send(own.make_heartbeat(), [address])
                 self._refute(message.incarnation, address)
                 if message.state is MemberState.DOWN:
                     self._called_down(message, now)
@@ -203,7 +208,7 @@ class DatagramReceiver:
         heartbeats = self._heartbeats
         if incarnation < heartbeats.incarnation:
             return  # already refuted
-        heartbeats.incarnation = incarnation + 1
+        heartbeats.incarnation = self._announced = incarnation + 1
         self._refuted += 1
         # The accuser hears nothing new from us. If that is because our sequence numbers went back, this mends
         # it.

@@ -99,7 +99,10 @@ class SecondAddresses:
         """
         if is_ipv6(place[0]) == is_ipv6(member.address[0]):
             return False
-        self._claim(member, message, sequence, place, now)
+        # Whoever has an IPv4 address names it. Another one is somebody's who sends on what was heard, and
+        # would be used as soon as it answers.
+        if is_ipv6(place[0]) or message.is_from(place[0]):
+            self._claim(member, message, sequence, place, now)
         return True
 
     def told(self, member: Member, message: Addresses, sequence: int, sender: Address, now: float) -> None:

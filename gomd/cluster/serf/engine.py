@@ -315,6 +315,10 @@ class Serf(DatagramReports):
             return None
         return found.address, found.claim.stream_port
 
+    def is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`."""
+        return self._roster.is_rival(node, host)
+
     def counters(self) -> Iterable[Counter]:
         """See `IMembership.counters`."""
         up = sum(1 for _ in self._roster.up())

@@ -1,11 +1,12 @@
 """
 The nodes that the serf engine knows, and what changes them: what Serf says, and what the nodes prove.
 
-Theory of operation. A node is up from when it has proven its claim (`gomd.cluster.serf.proofs`) until its
-agent says goodbye, or until it stops answering: a node that Serf calls failed is asked at once, and is down
-when it is silent, too; a node that Serf calls alive is asked now and then, because an agent may live on
-without its gomd. So an agent that dies or lies can neither bring up a node nor call down one that works,
-except with a goodbye.
+Theory of operation. A node is up from when it has proven its claim (`gomd.cluster.serf.proofs`) until it
+stops answering. A node that Serf calls failed or says has left, or whose tags say that its gomd has stopped,
+is asked at once and then every second for a while, and is gone when it is silent, too; a daemon that leaves
+answers no more. A node that Serf calls alive is asked now and then, because an agent may live on without its
+gomd. So an agent that dies or lies, and whoever is in the Serf cluster without our key, can neither bring up
+a node nor call down one that works.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from gomd.cluster.problem_reports import ProblemReports
+from gomd.cluster.rivals import Rivals
 from gomd.cluster.serf.agent_files import is_of_gomd
 from gomd.cluster.serf.member import Heard, NodeClaim
 from gomd.cluster.serf.proofs import DOUBT_INTERVAL, Proof, Proofs, interval
@@ -30,7 +32,10 @@ SUSPECT_AFTER: Final = 2
 DOWN_AFTER: Final = 3
 _FAILED: Final = "failed: no Serf agent gets an answer from its agent, nor this node from its gomd"
 _REAPED: Final = "reaped: Serf no longer lists its agent, and its gomd does not answer this node"
-#: Seconds for which Serf may call the agent of a node failed that answers, before that is reported.
+_LEFT: Final = "left: its Serf agent said goodbye"
+_STOPPED: Final = "gomd stopped, its Serf agent goes on"
+#: Seconds for which Serf may call a node gone that answers, before that is reported. Meanwhile it is asked as
+#: one that has not answered.
 REPORT_FAILED_AFTER: Final = 30.0
 #: Failures after which a claim that was never proven is reported.
 _REPORT_AFTER: Final = 3
@@ -45,12 +50,15 @@ class SerfNode:
     :ivar member: the name of its agent in Serf. :ivar claim: what it has proven. :ivar address: where it
         answered.
     :ivar answered: when it last did. :ivar doubts: questions since then without an answer.
-    :ivar failure: why it is down if it does not answer, empty while Serf calls its agent alive; since
-        ``failed_at``. :ivar gone: when it left or went down, None while
-        it is up.
+    :ivar failure: why it is gone if it does not answer, empty while Serf calls its agent alive; since
+        ``failed_at``. :ivar failed_as: the kind of the event then.
+    :ivar gone: when it left or went down, None while it is up.
     """
 
-    __slots__ = ("address", "answered", "asking", "claim", "doubts", "failed_at", "failure", "gone", "member")
+    __slots__ = (
+        "address", "answered", "asking", "claim", "doubts", "failed_as", "failed_at", "failure", "gone",
+        "member",
+    )  # fmt: skip
 
     def __init__(self, member: str, claim: NodeClaim, address: Address, now: float) -> None:
         self.member = member
@@ -59,7 +67,7 @@ class SerfNode:
         self.answered = now
         self.doubts = 0
         self.asking = False
-        self.failure, self.failed_at = "", 0.0
+        self.failure, self.failed_at, self.failed_as = "", 0.0, EventKind.DOWN
         self.gone: float | None = None
 
     @property
@@ -107,6 +115,14 @@ class SerfRoster:
         self._dropped = dropped
         self._force_leave = force_leave
         self._by_member: dict[str, SerfNode] = {}
+        self._rivals = Rivals(clock.seconds, 2 * _RIVAL_RETRY)
+
+    def is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`."""
+        known = self.nodes.get(node)
+        if known is None or known.gone is not None:
+            return False
+        return self._rivals.is_rival(node, host, (known.address[0], *known.claim.addresses))
 
     def up(self) -> Iterable[SerfNode]:
         """Yield the other nodes that are up."""
@@ -124,25 +140,27 @@ class SerfRoster:
         elif heard.status == "failed":
             self._fail(heard.member, node, _FAILED)
         elif heard.status == "left":
-            self._lose(heard, node, EventKind.LEAVE, "left: its Serf agent said goodbye")
+            self._fail(heard.member, node, _LEFT, EventKind.LEAVE)
 
-    def _fail(self, member: str, node: SerfNode | None, reason: str) -> None:
-        """Ask a node whose agent is said to be gone; it is down when it does not answer."""
+    def _fail(
+        self, member: str, node: SerfNode | None, reason: str, kind: EventKind = EventKind.DOWN
+    ) -> None:
+        """Ask a node that is said to be gone; it is, as ``kind`` says, when it does not answer."""
         self.proofs.drop(member)
-        if node is not None and node.gone is None and not node.failure:
-            node.failure, node.failed_at, node.answered = reason, self._clock.seconds(), float("-inf")
-            if node.doubts:
-                self.gone(node, EventKind.DOWN, reason)
-
-    def _lose(self, heard: Heard, node: SerfNode | None, kind: EventKind, reason: str) -> None:
-        self.proofs.drop(heard.member)
-        if node is not None:
+        if node is None or node.gone is not None:
+            return
+        if node.failure and kind is EventKind.DOWN:
+            return
+        if not node.failure:
+            node.failed_at, node.answered = self._clock.seconds(), float("-inf")
+        node.failure, node.failed_as = reason, kind
+        if node.doubts:
             self.gone(node, kind, reason)
 
     def _alive(self, heard: Heard, node: SerfNode | None) -> None:
         claim = heard.claim
         if claim is None:
-            self._lose(heard, node, EventKind.LEAVE, "gomd stopped, its Serf agent goes on")
+            self._fail(heard.member, node, _STOPPED, EventKind.LEAVE)
             return
         if node is not None:
             node.failure = ""
@@ -150,9 +168,8 @@ class SerfRoster:
                 if node.claim == claim:
                     return
                 if node.id != claim.id:
-                    self.gone(node, EventKind.LEAVE, f"its Serf agent is that of node {claim.id} now")
-                elif node.claim.start != claim.start:
-                    self.gone(node, EventKind.LEAVE, "its daemon was started again")
+                    reason = f"its Serf agent is that of node {claim.id} now"
+                    self._fail(heard.member, node, reason, EventKind.LEAVE)
         if len(self.proofs) >= self._max_nodes and not self.proofs.is_wanted(heard.member):
             self.full += 1
             return
@@ -228,6 +245,7 @@ class SerfRoster:
             f"two daemons have the id {claim.id}, at {other[0]} and {address[0]}: give one of them another"
         )
         self._problems.report(claim.id, name, reason)
+        self._rivals.note(claim.id, address[0])
 
     def refused(self, member: str, proof: Proof) -> None:
         """Report a member that says it is a node and does not prove it."""
@@ -249,9 +267,13 @@ class SerfRoster:
         """Return the nodes that are up and have to be asked now whether they still work."""
         up = list(self.up())
         silence = interval(len(up))
+
+        def is_doubtful(node: SerfNode) -> bool:
+            return bool(node.doubts or (node.failure and now - node.failed_at < REPORT_FAILED_AFTER))
+
         return [
             node for node in up
-            if not node.asking and now - node.answered >= (DOUBT_INTERVAL if node.doubts else silence)
+            if not node.asking and now - node.answered >= (DOUBT_INTERVAL if is_doubtful(node) else silence)
         ]  # fmt: skip
 
     def answered(self, node: SerfNode) -> None:
@@ -262,9 +284,8 @@ class SerfRoster:
             self._publish(EventKind.UP, node, "it answers after all", self._own_id)
         is_long_ago = self._clock.seconds() - node.failed_at >= REPORT_FAILED_AFTER
         if node.failure and node.gone is None and is_long_ago:
-            reason = (
-                "Serf calls its agent failed, but its gomd answers: it stays listed; see to its Serf agent"
-            )
+            said = "calls its agent failed" if node.failed_as is EventKind.DOWN else "says that it has left"
+            reason = f"Serf {said}, but its gomd answers: it stays listed; see to its Serf agent"
             self._problems.report(node.id, node.name, reason, f"failed {node.id}")
 
     def silent(self, node: SerfNode) -> None:
@@ -274,7 +295,7 @@ class SerfRoster:
         node.answered = self._clock.seconds()  # of the last question: the next one is due a while after it
         node.doubts += 1
         if node.failure:
-            self.gone(node, EventKind.DOWN, node.failure)
+            self.gone(node, node.failed_as, node.failure)
         elif node.doubts >= DOWN_AFTER:
             reason = f"silent: its Serf agent is alive, but its gomd has not answered {node.doubts} questions"
             self.gone(node, EventKind.DOWN, reason)

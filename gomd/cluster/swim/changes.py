@@ -14,6 +14,7 @@ from typing import Final
 import kinship
 
 from gomd.cluster.problem_reports import ProblemReports
+from gomd.cluster.rivals import Rivals
 from gomd.cluster.summaries import Summaries
 from gomd.cluster.swim.member import SwimMember, host_of, parse_id, parse_member
 from gomd.cluster.swim.runner import SwimRunner
@@ -24,6 +25,8 @@ from libgomd.wallclock import Wall
 from libgomd.wire.messages import MAX_NAME
 from libgomd.wire.text import printable
 
+#: Seconds for which the place of a second node with one id is remembered; kinship tells of it repeatedly.
+_RIVAL_KEPT: Final = 60.0
 #: Maximum number of events that are taken at once: about 5 ms of work.
 MAX_EVENTS: Final = 200
 
@@ -64,6 +67,7 @@ class SwimChanges:
         self._compare = compare
         self._suspicions = Suspicions(self._own_id, runner.broadcast)
         self._pending: deque[kinship.Event] = deque()
+        self._rivals = Rivals(seconds, _RIVAL_KEPT)
 
     def take(self) -> bool:
         """
@@ -192,10 +196,18 @@ class SwimChanges:
         node = parse_id(event.member.name)
         if node is not None:
             said = printable(event.member.meta.get("name", ""))[:MAX_NAME]
+            self._rivals.note(node, host_of(event.other_addr))
             name = self.members[node].name if node in self.members else said
             self._problems.report(
                 node, name, f"two daemons have the id {node}, at {where}: give one of them another"
             )
+
+    def is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`."""
+        member = self.members.get(node)
+        if member is None or member.gone is not None:
+            return False
+        return self._rivals.is_rival(node, host, (member.address[0],))
 
     def publish(self, kind: EventKind, member: SwimMember | Node, reason: str, by: int) -> None:
         """Publish an event about a node. ``by`` is the id of the node that found it out."""

@@ -292,6 +292,10 @@ class Swim:
         member = self._members.get(node)
         return None if member is None or member.gone is not None else (member.address, member.stream_port)
 
+    def is_rival(self, node: int, host: str) -> bool:
+        """See `MembershipListener.is_rival`."""
+        return self._changes.is_rival(node, host)
+
     def counters(self) -> Iterable[Counter]:
         """See `IMembership.counters`."""
         up = sum(member.gone is None for member in self._members.values())

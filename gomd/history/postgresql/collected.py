@@ -20,7 +20,14 @@ from psycopg import errors
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.history.postgresql.connecting import Connect, Connection, DatabaseAway, DatabaseUnusable, reason_of
+from gomd.history.postgresql.connecting import (
+    Breaker,
+    Connect,
+    Connection,
+    DatabaseAway,
+    DatabaseUnusable,
+    reason_of,
+)
 from gomd.history.postgresql.partitions import expire
 from gomd.history.postgresql.schema import upgrade
 from gomd.history.postgresql.storing import LEASE, PageStore
@@ -56,6 +63,7 @@ class CollectedHistory:
         self._connect = connect
         self._wall = wall
         self._connection: Connection | None = None
+        self._breaker: Breaker | None = None
         self._busy = Lock()
         self._closed = False
         self._pages = PageStore(own_id, wall)
@@ -120,8 +128,13 @@ class CollectedHistory:
                 self._disconnect()
             finally:
                 self._busy.release()
+        elif (breaker := self._breaker) is not None:
+            breaker.break_off()  # its thread may wait for a server that is silent, and would do so for ever
 
     def _disconnect(self) -> None:
+        breaker, self._breaker = self._breaker, None
+        if breaker is not None:
+            breaker.close()
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
@@ -142,6 +155,7 @@ class CollectedHistory:
         try:
             if self._connection is None:
                 self._connection = self._connect(STATEMENT_TIMEOUT)
+                self._breaker = Breaker(self._connection)
                 self._connection.autocommit = True
                 upgrade(self._connection)
             return work(self._connection)

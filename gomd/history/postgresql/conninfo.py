@@ -13,12 +13,17 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from libgomd.wire.addresses import is_loopback
+
 #: The parameters of libpq that may be set.
 ALLOWED: Final = (
     "host", "hostaddr", "port", "dbname", "user", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl",
-    "channel_binding", "gssencmode", "krbsrvname", "target_session_attrs",
+    "channel_binding", "gssencmode", "krbsrvname", "target_session_attrs", "require_auth", "requirepeer",
 )  # fmt: skip
 _SECRET: Final = ("password", "passfile", "sslpassword", "service")
+#: The first libpq that knows ``require_auth`` and the certificates of the system.
+_LIBPQ_16: Final = 160000
+_VERIFIED: Final = ("verify-ca", "verify-full")
 
 
 class BadConninfo(ValueError):
@@ -121,6 +126,29 @@ def _in_words(text: str) -> dict[str, str]:
             at += 1
         found[name] = "".join(value)
         skip_spaces()
+    return found
+
+
+def protected(parameters: Mapping[str, str], has_password: bool, libpq: int) -> Mapping[str, str]:
+    """
+    Return the parameters, with those that keep others on the way from being the server where none are set.
+
+    libpq alone takes any server that answers, without TLS if that wants none, and tells it the password in
+    clear text if it asks for that. A server at another machine therefore has to prove its name by a
+    certificate, unless ``sslmode`` says otherwise. Where none is checked no password is told in clear text.
+
+    :param libpq: its version, as 160002.
+    """
+    found = dict(parameters)
+    hosts = (found.get("hostaddr") or found.get("host") or "").split(",")
+    networked = [host for host in hosts if host and not host.startswith(("/", "@"))]
+    remote = [host for host in networked if host != "localhost" and not is_loopback(host)]
+    if remote and "sslmode" not in found:
+        found["sslmode"] = "verify-full"
+        if libpq >= _LIBPQ_16:
+            found.setdefault("sslrootcert", "system")
+    if networked and has_password and found.get("sslmode") not in _VERIFIED and libpq >= _LIBPQ_16:
+        found.setdefault("require_auth", "!password")
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from zope.interface import implementer
 
@@ -14,6 +15,9 @@ from libgomd.model import HistoryRow, Node
 
 T = TypeVar("T")
 _Read = Callable[[IHistory], T]
+#: Seconds for which a database that could not be read is not asked again: a verb reads several times, and one
+#: that hangs would cost it its whole time.
+AWAY_SECONDS: Final = 10.0
 
 
 @implementer(IHistory)
@@ -22,18 +26,33 @@ class DatabaseOrFile:
     Reads the database, and this node's own file while the database cannot be read or knows less of this node.
 
     :param database: what collectors have stored. :param file: the history of this node itself.
+    :param seconds: the time of a monotonic clock.
     """
 
-    def __init__(self, own_id: int, database: IHistory, file: IHistory) -> None:
+    def __init__(
+        self, own_id: int, database: IHistory, file: IHistory, seconds: Callable[[], float] = time.monotonic
+    ) -> None:
         self._own_id = own_id
         self._database = database
         self._file = file
+        self._seconds = seconds
+        self._away_until = 0.0
 
     def _first(self, read: _Read[T]) -> T:
         try:
-            return read(self._database)
+            return self._read(read)
         except (SourceUnavailable, NotPossible):
             return read(self._file)
+
+    def _read(self, read: _Read[T]) -> T:
+        """Read the database. :raises SourceUnavailable: it is away, or was a moment ago."""
+        if self._seconds() < self._away_until:
+            raise SourceUnavailable("the database could not be read a moment ago")
+        try:
+            return read(self._database)
+        except SourceUnavailable:
+            self._away_until = self._seconds() + AWAY_SECONDS
+            raise
 
     def fields(self, node: int) -> Sequence[str]:
         """See `IHistory.fields`."""
@@ -70,7 +89,7 @@ class DatabaseOrFile:
         """See `IHistory.events`: those of this node's file, and those that other nodes know."""
         own = self._file.events(since, until)
         try:
-            others = self._database.events(since, until)
+            others = self._read(lambda history: history.events(since, until))
         except (SourceUnavailable, NotPossible, TimedOut):
             return own
         known = {each.event for each in own}

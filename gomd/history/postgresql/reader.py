@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,7 +24,13 @@ from gomd.history.moments import (
     node_in,
     process_in,
 )
-from gomd.history.postgresql.connecting import Connect, Connection, DatabaseAway, reason_of
+from gomd.history.postgresql.connecting import (
+    Connect,
+    Connection,
+    DatabaseAway,
+    broken_off_after,
+    reason_of,
+)
 from gomd.history.postgresql.levels import values_of
 from gomd.history.postgresql.schema import SAMPLE_FIELDS
 from gomd.interfaces import HistoryPage, IHistory, RememberedEvent, RememberedTable
@@ -39,6 +46,9 @@ _PROCESS: Final = (
     'extract(epoch FROM p.start_time)::float8, p.nmigs, p."where", p.job, s.process, s.cpu_percent, '
     "s.cpu_seconds, s.rss, s.vsize, s.threads, s.nice, s.state, s.read_rate, s.write_rate, s.lock, s.stuck"
 )
+#: Seconds that a connection may take and be used. The server ends a statement after `READ_TIMEOUT`, if it
+#: can.
+_READ_LIMIT: Final = 13.0
 _DESCRIBED: Final = 15  # columns of the process itself, before those of the scan
 
 
@@ -60,11 +70,13 @@ class DatabaseReader:
     def _open(self) -> Iterator[Connection]:
         """Give a connection in a transaction that only reads."""
         connection: Connection | None = None
+        end = time.monotonic() + _READ_LIMIT
         try:
             connection = self._connect(READ_TIMEOUT)
-            connection.read_only = True
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            yield connection
+            with broken_off_after(connection, end - time.monotonic()):
+                connection.read_only = True
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                yield connection
         except errors.QueryCanceled as error:
             raise TimedOut("reading the history takes too long: ask for less of it") from error
         except errors.UndefinedTable as error:

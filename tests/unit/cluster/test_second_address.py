@@ -45,6 +45,8 @@ class SecondAddressTests(SynchronousTestCase):
     def meet(self, first: str = OLD, second: str = NEW) -> None:
         """Hear node 2 from both addresses, and let it answer at the second one."""
         self.alone.hear(2, beat(2), first, multicast=True)
+        if first == NEW:  # its heartbeats name its IPv4 address
+            self.answer(first)
         self.alone.hear(2, beat(2), second, multicast=True)
         self.probes(second)
         self.answer(second)
@@ -82,6 +84,13 @@ class SecondAddressTests(SynchronousTestCase):
         self.hear_for(2, OLD)
         self.alone.hear(2, beat(2), NEW, multicast=True)
         self.probes(NEW)
+
+    def test_an_ipv4_address_that_it_does_not_name_is_not_probed(self) -> None:
+        """Somebody sends on what a node with IPv6 alone says: IPv4 would be used as soon as it answers."""
+        self.alone.hear(2, beat(2, address=NEW), NEW, multicast=True)
+        self.alone.hear(2, beat(2, address=NEW), "10.6.6.6", multicast=True)
+        self.probes()
+        self.assertEqual(self.shown(), (NEW, ()))
 
     def test_an_answer_of_another_start_is_none(self) -> None:
         """Another daemon answers there."""
@@ -185,7 +194,7 @@ class NotesTests(SynchronousTestCase):
         """A daemon that knows IPv4 only drops a packet with another address, so heartbeats have none."""
         alone = Alone(addresses=BOTH, discovery=False)
         alone.hear(2, beat(2))
-        alone.hear(3, beat(3, address=NEW), "fd00::3")
+        alone.hear(3, beat(3, address="fd00::3"), "fd00::3")
         said = alone.hear(4, beat(4, announce=True))
         rosters = [message for message, _to in said if isinstance(message, Roster)]
         self.assertEqual([[note.address for note in each.notes] for each in rosters], [[OLD], ["fd00::3"]])
@@ -223,7 +232,7 @@ class NotesTests(SynchronousTestCase):
         self.assertEqual(place_here("fd00::3", told), "fd00::3")
         self.assertEqual(place_here("10.0.0.3", told), "10.0.0.3")
         alone = Alone(addresses=("fe80::1%eth1",))
-        alone.hear(2, beat(2), "fe80::2%eth1")
+        alone.hear(2, beat(2, address="fe80::2"), "fe80::2%eth1")
         alone.hear(2, Roster(3, (MemberNote(3, MemberState.UP, 7, 0, PORT, "fe80::3"),)), "fe80::2%eth1")
         self.assertIn(("fe80::3%eth1", PORT), [to for _message, to in alone.wire.sent])
         said = alone.hear(2, IndirectProbe(5, 4, PORT, "fe80::4"), "fe80::2%eth1")

@@ -143,6 +143,15 @@ class SwimTests(SwimCase):
         told = [event for event in self.events.recent() if "10.9.9.9 and 10.0.0.7" in event.reason]
         self.assertEqual(len(told), 2)
 
+    def test_where_a_second_node_with_an_id_is(self) -> None:
+        """What it says for that node is not believed while the first one is up."""
+        self.say(kinship.MemberJoined(member(3)))
+        first = self.engine.find("3").address
+        self.say(kinship.NameConflict(member(3), "10.9.9.9:5430"))
+        self.assertTrue(self.engine.is_rival(3, "10.9.9.9"))
+        self.assertFalse(self.engine.is_rival(3, first))
+        self.assertFalse(self.engine.is_rival(4, "10.9.9.9"))
+
     def test_a_node_that_is_alone_says_so_once(self) -> None:
         """Until it hears somebody; and its seeds are asked again and again."""
         for _ in range(200):

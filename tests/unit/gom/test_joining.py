@@ -24,7 +24,7 @@ from gom.join.protocol import (
     text_in,
 )
 from gomd.cluster.swim.setup import PORT_OFFSET
-from libgomd.errors import MalformedReply, MalformedRequest, NotAllowed
+from libgomd.errors import ConfigError, MalformedReply, MalformedRequest, NotAllowed
 from libgomd.keys import new_key_file
 
 GIVEN = Introduction(bytes(range(32)), ("10.0.0.1:5428",), True)
@@ -138,6 +138,19 @@ TOLD = {
     "node.sspeed": "12000", "peers.engine": "heartbeat, serf", "peers.heartbeat": "0.5", "peers.port": "6000",
     "peers.max_nodes": "9000", "peers.multicast": "239.192.0.7:5429, [ff15::7]:5429",
 }  # fmt: skip
+
+
+def test_nobody_is_invited_while_the_key_is_changed(tmp_path: Path) -> None:
+    """A new node gets one key. It would be shut out when the others seal with the next one."""
+    new_key_file(str(tmp_path / "key"))
+    told = {
+        "engine": "heartbeat", "address": "10.0.0.1", "port": 5428, "key_file": str(tmp_path / "key"),
+        "seeds": [], "multicast": True,
+    }  # fmt: skip
+    for keys in ({"keys": 1}, {}):  # an older daemon does not say it
+        assert _introduction({**told, **keys}, InviteOptions())
+    with pytest.raises(ConfigError, match="is being changed"):
+        _introduction({**told, "keys": 2}, InviteOptions())
 
 
 def test_what_all_nodes_have_alike_travels_with_the_key() -> None:

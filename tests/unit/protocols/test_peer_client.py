@@ -127,6 +127,19 @@ class PeersTests(SynchronousTestCase):
         self.assertEqual((counted["streams_again"], counted["streams_failed"]), (len(RETRY_PAUSES), 1))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_a_handshake_is_begun_again_when_a_key_is_removed(self) -> None:
+        """Else whoever has only the old key could draw it out until then, and keep the stream."""
+        asked = self.ask()
+        [call] = self.calls()
+        protocol, wire = call[2].buildProtocol(None), StringTransport()
+        protocol.makeConnection(wire)
+        self.peers.streams.drop(self.peers.tls.still_believes)
+        self.assertTrue(wire.disconnecting)
+        protocol.connectionLost(Failure(Lost()))
+        self.reactor.advance(RETRY_PAUSES[0])
+        self.assertEqual(len(self.calls()), 1)
+        self.assertNoResult(asked)
+
     def test_who_waits_too_long_for_a_turn_is_told(self) -> None:
         """A node that answers nobody keeps nobody waiting for ever, and is not called again at once."""
         first = [self.ask() for _ in range(MAX_HANDSHAKES_PER_NODE)]

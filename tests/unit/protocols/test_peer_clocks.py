@@ -94,6 +94,39 @@ class ClockTests(SynchronousTestCase):
             self.one.take(seal(forged))
         self.assertEqual(self.one.engine.clocks, [])
 
+    def test_a_recording_makes_no_clock_wrong(self) -> None:
+        """
+        Somebody without the key keeps a datagram until it is too old and sends it again: the node there warns
+        its sender, whose clock is as right as its own. Nobody reports anything, and no question fails.
+        """
+        one, two = Node(1, "alpha"), Node(2, "beta")
+        one.protocol.send(Leave(0), [OTHER])
+        [(recorded, _)] = one.wire.written
+        one.wire.take()
+        for node in (one, two):
+            node.clock.advance(31)
+        asked = one.protocol.asker.ask(OTHER, Question(0, PATH))
+        one.wire.take()
+        two.take(recorded, OTHER)
+        [(warning, _)] = two.wire.written
+        one.take(warning, OTHER)
+        self.assertEqual((one.engine.clocks, two.engine.clocks, one.wire.written), ([], [], []))
+        self.assertNoResult(asked)
+
+    def test_nor_does_one_whose_warning_is_kept_as_well(self) -> None:
+        """Both are late together, so that the clocks seem to differ; the datagram is too old by then."""
+        one, two = Node(1, "alpha"), Node(2, "beta")
+        one.protocol.send(Leave(0), [OTHER])
+        [(recorded, _)] = one.wire.written
+        one.wire.take()
+        for node in (one, two):
+            node.clock.advance(30.1)
+        two.take(recorded, OTHER)
+        [(warning, _)] = two.wire.written
+        one.clock.advance(26)
+        one.take(warning, OTHER)
+        self.assertEqual(one.engine.clocks, [])
+
     def test_a_question_to_such_a_node_fails_at_once_and_says_why(self) -> None:
         """Who asks is not left with a time-out."""
         asked = self.one.protocol.asker.ask(OTHER, Question(0, PATH))

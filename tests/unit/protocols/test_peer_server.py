@@ -49,6 +49,7 @@ class Port:
 
     def __init__(self, most: int = 2) -> None:
         self.daemon = MemoryDaemon(MemorySource([50]))
+        self.rivals: list[tuple[int, str]] = []
         behind = self.daemon.telnet_factory
         self.server = PeerServer(
             behind._dispatch,
@@ -56,8 +57,8 @@ class Port:
             self.daemon.clock,
             Limits(),
             0,
-            most=dict.fromkeys(GROUPS, most),
-        )
+            most=dict.fromkeys(GROUPS, most), is_rival=lambda *place: place in self.rivals, own_id=7,
+        )  # fmt: skip
 
     def open(self, *lines: str, certificate: Any = NODE) -> Certified:
         """Open a stream, say lines in one packet; its greeting is not kept."""
@@ -97,6 +98,35 @@ def test_a_stream_says_first_whom_it_is_for() -> None:
     assert [text[:3] for text in wire.value().splitlines()] == [b"200", b"200", b"403", b"200"]
     assert b"via node 2" in wire.value()
     assert not wire.disconnecting
+
+
+def test_a_second_node_with_an_id_is_not_believed() -> None:
+    """A clone has the key, and a certificate of that id: it would go on with the jobs of the first one."""
+    port = Port()
+    host = Certified(NODE).getPeer().host
+    assert port.codes(ADMIN, "load") == ["200", "200"]
+    port.rivals.append((2, host))
+    assert b"409 two nodes use the id 2" in port.open(ADMIN, "load").value()
+    port.rivals[:] = [(2, "10.0.0.9"), (3, host)]
+    assert port.codes(ADMIN, "load") == ["200", "200"]
+
+
+def test_nor_one_with_the_id_of_this_node() -> None:
+    """No daemon calls itself."""
+    port = Port()
+    own = node_credentials([KEY], 7, "seven").certificate
+    assert b"409 two nodes use the id 7" in port.open(ADMIN, certificate=own).value()
+
+
+def test_a_second_node_that_is_found_later_loses_its_streams() -> None:
+    """It may call a moment before a probe has shown that there are two."""
+    port = Port()
+    wire = port.open(ADMIN, "load")
+    port.server.end_idle()
+    assert not wire.disconnecting
+    port.rivals.append((2, wire.getPeer().host))
+    port.server.end_idle()
+    assert wire.disconnecting
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,10 @@ class Engine:
     def port_of(self, node: int) -> None:
         """Nobody is known."""
 
+    def is_rival(self, node: int, host: str) -> bool:
+        """Nobody is one."""
+        return False
+
     def right_clock(self, node: int) -> None:
         """Keep a report."""
         self.said.append(("right clock", node))

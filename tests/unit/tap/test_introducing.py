@@ -38,3 +38,13 @@ def test_a_new_node_gets_what_differs_from_the_defaults(tmp_path: Path, names: t
     here = loaded(tmp_path, text_of(node)).peers
     for name in ("port", "groups", "heartbeat", "engine", "max_nodes", "serf_rpc"):
         assert getattr(here, name) == getattr(there.peers, name), name
+
+
+def test_how_many_keys_there_are(tmp_path: Path) -> None:
+    """While there are two, nobody is to be invited."""
+    for names in (("key",), ("key", "key2")):
+        for name in names:
+            if not (tmp_path / name).exists():
+                new_key_file(str(tmp_path / name))
+        files = ", ".join(str(tmp_path / name) for name in names)
+        assert introduction(loaded(tmp_path, f"[peers]\nkey_file = {files}"))["keys"] == len(names)

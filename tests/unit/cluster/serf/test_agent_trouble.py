@@ -26,6 +26,7 @@ class TroubleTests(SerfCase):
         self.assertIn("it has ended", reason)
         self.alive(6)
         self.agent.present = [member(3), member(5, "left"), member(6)]
+        self.dead(5)
         self.agent.gone = False
         self.run_for(20.0)
         self.assertEqual(self.up(), [3, 6, 7])

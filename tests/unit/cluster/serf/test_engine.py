@@ -72,10 +72,12 @@ class SerfTests(SerfCase):
         self.assertEqual(self.reasons(), [])
 
     def test_a_goodbye(self) -> None:
-        """Said at once, by the node itself, with Serf's word for it."""
+        """Serf says so and it does not answer: it has left within two seconds, with Serf's word for it."""
         self.begin(3)
         self.agent.present = [member(3, "left")]
+        self.dead(3)
         self.agent.say("member-leave", member(3, "left"))
+        self.run_for(2.0)
         self.assertEqual(self.seen(), [(JOIN, 3, 7), (LEAVE, 3, 3)])
         self.assertTrue(self.reasons(3)[-1].startswith("left:"))
         self.assertEqual(self.engine.find("3"), Node(3, "node3", "10.0.0.3", Status.CONFIGURED))
@@ -86,9 +88,40 @@ class SerfTests(SerfCase):
     def test_an_agent_without_its_gomd(self) -> None:
         """The administrator's agent goes on without our tags: gomd has said goodbye there."""
         self.begin(3)
+        self.dead(3)
         self.agent.say("member-update", member(3, tags={"role": "web"}))
+        self.run_for(2.0)
         self.assertEqual(self.seen()[1:], [(LEAVE, 3, 3)])
         self.assertTrue(self.reasons(3)[-1].startswith("gomd stopped"))
+
+    def test_a_goodbye_that_others_say(self) -> None:
+        """
+        Whoever is in the Serf cluster can say that a node has left, take its tags away or give it others.
+        Nodes that answer with our key stay up, and one event each says what Serf says.
+        """
+        self.begin(3, 4, 5, 6)
+        for _ in range(4):
+            self.agent.say("member-leave", member(3, "left"))
+            self.agent.say(
+                "member-update", member(4, tags={}), member(9, name="gomd-5-0a0b0c0d"), member(6, start=2000)
+            )
+            self.dead(6)
+            self.run_for(1.0)
+            self.alive(6)
+            self.run_for(20.0)
+        self.assertEqual(self.up(), [3, 4, 5, 6, 7])
+        self.assertEqual([kind for kind, node, _by in self.seen() if kind is LEAVE and node != 6], [])
+        self.assertEqual(len([each for each in self.reasons(3) if "says that it has left" in each]), 1)
+
+    def test_a_goodbye_that_is_told_before_it_is_over(self) -> None:
+        """A daemon of an older version answers until it ends, a moment later."""
+        self.begin(3)
+        self.agent.say("member-leave", member(3, "left"))
+        self.run_for(1.0)
+        self.assertEqual(self.up(), [3, 7])
+        self.dead(3)
+        self.run_for(4.0)
+        self.assertEqual(self.seen()[1:], [(LEAVE, 3, 3)])
 
     def test_a_node_that_fails(self) -> None:
         """Serf says so and it does not answer: down within two seconds, with Serf's word for it."""
@@ -159,6 +192,8 @@ class SerfTests(SerfCase):
         self.assertEqual(self.engine.find("3").address, "10.0.0.3")
         self.assertEqual([each for each in self.reasons(3) if "10.0.0.3 and 10.9.9.9" in each][1:], [])
         self.assertIn("two daemons have the id 7, at 10.0.0.7 and 10.9.9.8", self.reasons()[-1])
+        self.assertTrue(self.engine.is_rival(3, "10.9.9.9"))
+        self.assertFalse(self.engine.is_rival(3, "10.0.0.3"))
 
     def test_a_second_one_takes_the_place_of_a_dead_one(self) -> None:
         """A machine that was installed anew has another agent; Serf is told to forget the old one."""
@@ -203,7 +238,9 @@ class SerfTests(SerfCase):
         self.begin(*range(101, 160))
         self.assertEqual(len(self.up()), self.max_nodes)
         self.assertIn("raise [peers] max_nodes", self.reasons()[-1])
+        self.dead(101)
         self.agent.say("member-leave", member(101, "left"))
+        self.run_for(2.0)
         self.alive(200)
         self.agent.say("member-join", member(200))
         self.assertIn(200, self.up())

@@ -30,9 +30,12 @@ class LostEventTests(SerfCase):
         self.agent.present = [each for each in said.values() if each is not None]
 
     def test_a_goodbye(self) -> None:
-        """Its gomd still answers, so that only Serf can say that it has left."""
+        """It is asked until it does not answer any more: then it has left, and is not down."""
         self.silently(n3=member(3, "left"))
         self.run_for(COMPARED)
+        self.assertIn(3, self.up())
+        self.dead(3)
+        self.run_for(4.0)
         self.assertEqual(self.up(), [4, 5, 6, 7])
         self.assertEqual(self.seen()[-1], (EventKind.LEAVE, 3, 3))
 
