@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from gom import doctor_here
 from gom.doctor_cluster import ClusterAnswers, OfNode, decode, judge
 from gom.doctor_folded import folded
+from gom.doctor_rounds import Cluster, rounds
 from libgomd.endpoints import Endpoint, FoundTcp
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, MalformedRequest, NodeError
 from libgomd.installation import installation
@@ -29,7 +30,8 @@ usage: gom doctor [--config FILE] [--all]
   PID NODE       everything about one move: every reason why process PID could not move to NODE, and what is
                  wrong there. Nothing is moved
 
-Says what does not work on this machine and in its cluster, each with the command that mends it. What several
+Says what does not work on this machine and in its cluster, each with the command that mends it. It compares
+the nodes, too: MTU, and whether large packets arrive; accounts, groups and directories of users. What several
 nodes have alike is said once, with the nodes as node[1-8,12]; NODE and ADDRESS are then those of each. With
 --json (`gom --json doctor`) every finding is an object of its own: node, name, check, state, text, mend and
 value; state is good, warn or bad.
@@ -181,6 +183,13 @@ def _asked(line: LineSocket) -> Iterator[OfNode]:
         text = f"{len(asked)} of {len(up)} nodes were asked which others they see"
         yield OfNode(None, "", Finding("views", GOOD, text))
     yield from judge(ClusterAnswers(own, nodes, seen, doctor_rows, events, seconds))
+    if len(up) > 1:
+        known = [row for row in nodes if row["up"]]
+        cluster = Cluster(
+            {int(row["id"]): str(row["name"]) for row in known},
+            {int(row["id"]): str(row.get("address") or "") for row in known},
+        )
+        yield from rounds(lambda node, words: _rows(line, "doctor", *words, node=node), cluster)
 
 
 def _view(line: LineSocket, node: int) -> list[dict[str, Any]]:
@@ -240,7 +249,7 @@ def write(
     order = {BAD: 0, WARN: 1, GOOD: 2}
     shown = [each for each in found if shows_good or each.finding.state is not GOOD]
     shown.sort(key=lambda each: (order[each.finding.state], each.node or 0))
-    for where, finding in folded(shown):
+    for where, finding in folded(shown, found):
         of = f"{where}, " if where else ""
         out(printable(f"{finding.state.value:<4}  {of}{finding.check}: {finding.text}"))
         if finding.mend:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +18,9 @@ MAX_SKEW: Final = 30.0
 
 #: Characters of a set of nodes in a finding; names without numbers cannot be folded.
 MAX_SET: Final = 200
+
+#: The text of a node about the interface of its address: MTU, network and interface.
+_MTU: Final = re.compile(r"MTU (\d+) in ([^,]+), of (.*)")
 
 Row = Mapping[str, Any]
 
@@ -68,6 +73,7 @@ def judge(answers: ClusterAnswers) -> Iterator[OfNode]:
         yield of(node, finding)
     yield OfNode(None, "", versions(answers.doctor, names))
     yield from (OfNode(None, "", finding) for finding in engines(answers.doctor, names))
+    yield from (OfNode(None, "", finding) for finding in mtus(answers.doctor, names))
     for node, finding in one_way(answers.nodes, answers.seen, names):
         yield of(node, finding)
 
@@ -150,7 +156,8 @@ def unreachable(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[tuple
         else:
             yield node, Finding(
                 "ports", BAD, f"its datagrams come and its streams do not: {error}",
-                f"open tcp port 5428 ([peers] port) on {names.get(node, 'that node')}: nft list ruleset",
+                f"open tcp port 5428 ([peers] port) on {names.get(node, 'that node')}: nft list ruleset; "
+                "where it is open, see mtu: large packets may be lost on the way",
             )  # fmt: skip
 
 
@@ -208,6 +215,30 @@ def engines(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[Finding]:
     else:
         text = f"the nodes have no engine in common: {parts}"
         yield Finding("engines", BAD, text, "give all nodes the same [peers] engine, and restart gomd there")
+
+
+def mtus(rows: Sequence[Row], names: Mapping[int, str]) -> Iterator[Finding]:
+    """Yield a finding for each network whose interfaces differ in their MTU; equal ones are told once."""
+    networks: dict[str, dict[int, list[tuple[str, str]]]] = {}
+    for row in rows:
+        found = _MTU.fullmatch(str(row.get("text"))) if row.get("check") == "mtu" else None
+        if found is not None:
+            name = names.get(int(row["from"])) or str(row["from"])
+            networks.setdefault(found[2], {}).setdefault(int(found[1]), []).append((name, found[3]))
+    told: list[object] = []
+    for network, sizes in sorted(networks.items()):
+        if len(sizes) > 1 and sizes not in told:
+            told.append(sizes)
+            most = max(sizes, key=lambda size: (len(sizes[size]), -size))
+            ordered = sorted(sizes.items(), key=lambda each: -len(each[1]))
+            parts = "; ".join(f"{size} on {names_of([name for name, _ in nodes])}" for size, nodes in ordered)
+            others = [each for size, nodes in sizes.items() if size != most for each in nodes]
+            interface = shlex.quote(others[0][1]) if len({each[1] for each in others}) == 1 else "INTERFACE"
+            where = names_of([name for name, _ in others])
+            yield Finding(
+                "mtu", WARN, f"the MTU of the interfaces in {network} differs: {parts}",
+                f"on {where}: ip link set dev {interface} mtu {most}; and where the system sets it at boot",
+            )  # fmt: skip
 
 
 def names_of(names: Sequence[str]) -> str:

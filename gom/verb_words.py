@@ -34,7 +34,7 @@ VERBS: Final[dict[str, tuple[str, str, str]]] = {
         "what a new node must be told; `gom invite` invites one",
     ),
     "doctor": (
-        "doctor",
+        "doctor [QUESTION ...]",
         "read",
         "what works on this node, and what mends the rest",
     ),

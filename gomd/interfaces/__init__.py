@@ -29,6 +29,7 @@ from gomd.interfaces.relocation import (
     Moved,
     RelocationOutcome,
 )
+from gomd.interfaces.survey import ISurvey, UserAccount, UserHere
 
 __all__ = [
     "UNTRUSTED",
@@ -52,6 +53,7 @@ __all__ = [
     "ISampleLog",
     "ISignIn",
     "IStoppable",
+    "ISurvey",
     "ISwitchNotes",
     "IThreads",
     "ITokens",
@@ -64,4 +66,6 @@ __all__ = [
     "RelocationOutcome",
     "RememberedEvent",
     "RememberedTable",
+    "UserAccount",
+    "UserHere",
 ]

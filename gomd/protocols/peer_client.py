@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
@@ -294,7 +294,8 @@ class PeerClient:
 
     async def _handshake(self, node: Node, contact: Contact) -> LineConnection:
         """Connect, and wait for the greeting. :raises ConnectionLost: the peer closed it before that."""
-        connection = await self._reach(node, contact)
+        connection = await self._reach(node, contact, partial(wrapClientTLS, self.tls), _Streams())
+        assert isinstance(connection, LineConnection)
         self.streams.add(connection)  # before its handshake, which may go on while a key is removed
         try:
             await self._within(GREETING_TIMEOUT, connection.greeted, node)
@@ -306,9 +307,28 @@ class PeerClient:
             raise
         return connection
 
-    async def _reach(self, node: Node, contact: Contact) -> LineConnection:
-        """Connect to a node, at its other address when the first is not reached. :raises PeerUnreachable: at
-        none."""
+    async def reach(self, node: Node) -> Any:
+        """
+        Return the transport of a plain connection to the stream port of ``node``; what it sends is dropped.
+
+        :raises PeerUnreachable: the node cannot be reached.
+        """
+        contact = self._contact_of(node)
+        connection: Any = await self._reach(node, contact, lambda plain: plain, _Plain())
+        return connection.transport
+
+    async def _reach(
+        self,
+        node: Node,
+        contact: Contact,
+        over: Callable[[IStreamClientEndpoint], IStreamClientEndpoint],
+        factory: Factory,
+    ) -> IProtocol:
+        """
+        Connect to a node, at its other address when the first is not reached.
+
+        :param over: puts TLS over a connection, or does not. :raises PeerUnreachable: it is reached at none.
+        """
         why: Exception | str = "this node has no address of its family, IPv4 or IPv6: see [peers] address"
         for host in (contact.host, *contact.others):
             own = self._own_addresses.get(is_ipv6(host))
@@ -316,14 +336,10 @@ class PeerClient:
                 continue
             way = TCP6ClientEndpoint if is_ipv6(host) else TCP4ClientEndpoint
             plain = way(self._reactor, host, contact.stream_port, CONNECT_TIMEOUT, (own, 0))
-            endpoint: IStreamClientEndpoint = wrapClientTLS(self.tls, plain)
             try:
-                connection = await endpoint.connect(_Streams())
+                return await over(plain).connect(factory)
             except (ConnectError, OSError) as error:
                 why = error
-            else:
-                assert isinstance(connection, LineConnection)
-                return connection
         raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {why}")
 
     def _check_peer(self, connection: LineConnection, node: Node) -> None:
@@ -347,6 +363,13 @@ class PeerClient:
         yield Counter("streams_failed", self._failed, "of them, nodes that could not be reached")
         yield Counter("streams_again", self._again, "handshakes that the other end broke off, tried again")
         yield from self.streams.counters()
+
+
+class _Plain(Factory):
+    """Makes this end of a connection that nobody speaks over."""
+
+    noisy = False
+    protocol = Protocol
 
 
 class _Streams(Factory):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,10 +18,9 @@ from gomd.services.listening import Socket
 from gomd.services.orphans import Orphans
 from gomd.services.peer_sockets import PeerSockets
 from gomd.services.sign_in import SignIn
-from gomd.services.state import StateDirectory
 from gomd.services.systemd import Watchdog, take_environment
 from gomd.sources.settings import written_number
-from gomd.tap.databases import check_database
+from gomd.tap.examining import Examining
 from gomd.tap.http import HttpWayIn
 from gomd.tap.introducing import introduction
 from gomd.tap.job_parts import JobParts
@@ -29,7 +28,6 @@ from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
-from gomd.tap.peer_ports import read_keys_of
 from gomd.tap.recording import kept_command_of, recording_of
 from gomd.tap.ways_in import WaysIn
 from gomd.tree.cluster_tree import ClusterTree
@@ -38,8 +36,7 @@ from gomd.verbs.all import all_verbs
 from gomd.verbs.context import Parts
 from gomd.verbs.dispatch import Dispatch
 from libgomd.derivation import ClusterKey
-from libgomd.model import Event, EventKind, Finding
-from libgomd.tokens import read_tokens
+from libgomd.model import Event, EventKind
 from libgomd.version import VERSION
 from libgomd.wallclock import Wall, wall_clock
 
@@ -101,7 +98,7 @@ def compose(
         counters,
         daemon,
         sign_in,
-        lambda shows_paths: examine_node(used[0], shows_paths),
+        Examining(lambda: used[0], lambda: node.collector.own.hosts),
         lambda: introduction(used[0]),
     )
     dispatch = Dispatch(all_verbs(), parts)
@@ -170,22 +167,6 @@ def compose(
     return daemon
 
 
-def examine_node(config: Config, shows_paths: bool) -> Sequence[Finding]:
-    """Look for what is wrong with the files and the kernel of this node. Blocks."""
-    from gomd.services.examination import examine  # seldom asked for
-
-    return examine(
-        {
-            "key": lambda: read_keys_of(config),
-            "state": lambda: StateDirectory(config.node.state_dir).check(),
-            **({"password": lambda: check_database(config)} if config.history.password_file else {}),
-            "tokens": lambda: read_tokens(config.telnet.tokens_file),
-        },
-        {"spool": config.jobs.spool, "state": config.node.state_dir},
-        shows_paths=shows_paths,
-    )
-
-
 def make_parts(
     config: Config,
     reactor: Any,
@@ -196,7 +177,7 @@ def make_parts(
     counters: Counters,
     daemon: Daemon,
     sign_in: SignIn,
-    examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: (),
+    examining: Examining,
     introduce: Callable[[], Mapping[str, object]] = dict,
 ) -> Parts:
     """Return the parts that verbs can ask."""
@@ -228,7 +209,9 @@ def make_parts(
         measures=node.measuring.latest,
         holdings=node.source.holdings,
         kept_command=kept_command_of(config),
-        examine=examine,
+        examine=examining.examine,
+        survey=examining.survey,
+        paths=network.paths,
         introduction=introduce,
         fan_out=config.peers.fan_out,
         trusted=network.trust.caller_for,

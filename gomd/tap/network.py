@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from gomd.tap.peer_ports import max_streams, read_keys_of
 from gomd.verbs.dispatch import Dispatch
 from libgomd.certificates import Credentials, node_credentials, page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey, key_ring
-from libgomd.model import Node
+from libgomd.model import Finding, Node
 from libgomd.private import make_private_directory
 from libgomd.tls import MutualTLS
 from libgomd.wallclock import Wall
@@ -40,6 +41,7 @@ from libgomd.wire.addresses import shown
 
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
+    from gomd.protocols.path_probe import PathProbes
 
 _log = Logger()
 
@@ -90,6 +92,7 @@ class Network:
         self.peers = PeerClient(
             reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.addresses
         )
+        self._probes: PathProbes | None = None
         self._inbound: tuple[Handshakes, PeerServer] | None = None
         if not config.peers.key_file:
             _log.info(
@@ -126,6 +129,14 @@ class Network:
         """See `MembershipListener.is_rival`."""
         engine = self.protocol.membership
         return engine is not None and engine.is_rival(node, host)
+
+    async def paths(self) -> Sequence[Finding]:
+        """Probe the paths to other nodes, and return what was found."""
+        if self._probes is None:
+            from gomd.protocols.path_probe import PathProbes  # seldom asked for
+
+            self._probes = PathProbes(self._reactor, self._own.id, self.members.nodes, self.peers.reach)
+        return await self._probes.findings()
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
         """Return the services: the ports, the watch over the own address, and the timeout of idle streams."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
@@ -16,6 +17,7 @@ from gomd.tap.node import NodeParts
 from gomd.verbs.dispatch import Dispatch
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove
+from libgomd.model import Finding
 
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.criu import TlsFiles
@@ -30,6 +32,10 @@ class NoNetwork:
         self.members: IMembership = Alone(node.collector.own.id, node.collector)
         self.peers: IPeers = NoPeers()
         self.trust = PeerTrust(admins=True)
+
+    async def paths(self) -> Sequence[Finding]:
+        """There are no paths."""
+        return ()
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
         """There are no services."""

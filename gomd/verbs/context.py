@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
@@ -23,10 +23,13 @@ from gomd.interfaces import (
     ISampleLog,
     ISignIn,
     IStoppable,
+    ISurvey,
     ISwitchNotes,
     IThreads,
     ITokens,
     ITree,
+    UserAccount,
+    UserHere,
 )
 from gomd.jobs.migration.disabled import NoMigrator
 from gomd.jobs.ownership import Annotations
@@ -63,6 +66,28 @@ class MemorySwitchNotes:
         self._notes = {**self._notes, note.switch: note}
 
 
+@implementer(ISurvey)
+class NoSurvey:
+    """Knows nobody, and no directory."""
+
+    def users(self, jobs: Sequence[tuple[int, int]], uids: Collection[int]) -> Sequence[UserHere]:
+        """See `ISurvey.users`."""
+        return ()
+
+    def accounts(self, names: Sequence[str], everybody: bool) -> Sequence[UserAccount]:
+        """See `ISurvey.accounts`."""
+        return ()
+
+    def directories(self, asked: Sequence[tuple[str, str]]) -> Sequence[str | None]:
+        """See `ISurvey.directories`."""
+        return ["unknown"] * len(asked)
+
+
+async def no_paths() -> Sequence[Finding]:
+    """Return nothing: there are no other nodes."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Parts:
     """
@@ -87,6 +112,8 @@ class Parts:
         caller)``; raises `NotAllowed` when it may not ask for that here.
     :ivar examine: looks for what is wrong on this node, for `doctor`; blocks. Its argument says whether the
         caller may be told where the daemon keeps its files.
+    :ivar survey: gives what tells of users and their directories.
+    :ivar paths: probes the paths to other nodes.
     """
 
     clock: IReactorTime
@@ -119,6 +146,8 @@ class Parts:
     ]
     kept_command: Callable[[Process], Process] = lambda process: process
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
+    survey: Callable[[], ISurvey] = NoSurvey
+    paths: Callable[[], Awaitable[Sequence[Finding]]] = no_paths
     introduction: Callable[[], Mapping[str, object]] = dict
     fan_out: int = FAN_OUT
     intermediates: Intermediates = field(default_factory=Intermediates)

@@ -15,6 +15,8 @@ from libgomd.version import VERSION
 
 #: Seconds that files and disks of this node may take.
 EXAMINATION_TIMEOUT: Final = 5.0
+#: Seconds without multicast of other nodes after which that is a finding.
+UNHEARD_SECONDS: Final = 60
 _COLUMNS = (
     TextColumn("STATE", 5, lambda found: str(found.state.value), left=True),
     TextColumn("CHECK", 10, lambda found: str(found.check), left=True),
@@ -27,7 +29,15 @@ async def doctor(parts: Parts, session: ISession, arguments: tuple[str, ...]) ->
     List what was found. Only admins are told where the daemon keeps its files.
 
     Equal questions wait for each other at one thread, so that nobody can occupy more with them.
+
+    :param arguments: nothing, or what `gom doctor` asks to compare the answers of nodes.
     """
+    if arguments:
+        from gomd.verbs import doctor_questions  # many daemons are never asked this
+
+        question, *words = arguments
+        told = await doctor_questions.answer(parts, session, question, tuple(words))
+        return Rows(f"{len(told)} findings", told, _COLUMNS)
     found = _own(parts)
     try:
         found.append(_criu(await parts.migrator.check()))
@@ -84,6 +94,17 @@ def _own(parts: Parts) -> list[Finding]:
     if engine := str(parts.introduction().get("engine") or ""):
         found.append(engine_finding(engine.split(","), len(parts.members.nodes())))
     counters = {counter.name: counter for counter in parts.counters()}
+    silent = counters.get("multicast_unheard")
+    if silent is not None and isinstance(silent.value, (int, float)) and silent.value >= UNHEARD_SECONDS:
+        found.append(
+            Finding(
+                "multicast", warn,
+                f"no multicast of other nodes has come for {silent.value:g} s; they are heard one by one",
+                "open udp port 5429 ([peers] group) and let switches pass IGMP; where there is no multicast: "
+                "[peers] discovery = no, and seeds",
+                silent.value,
+            )
+        )  # fmt: skip
     for name, text, mend in _FAILURES:
         counter = counters.get(name)
         if counter is not None and isinstance(counter.value, (int, float)) and counter.value > 0:
@@ -123,5 +144,6 @@ _FAILURES: Final = (
 )
 
 DOCTOR = Verb(
-    "doctor", "", Role.READ, "what works on this node, and what mends the rest", doctor, fields=Finding.JSON
-)
+    "doctor", "[QUESTION ...]", Role.READ, "what works on this node, and what mends the rest", doctor,
+    fields=Finding.JSON,
+)  # fmt: skip

@@ -73,7 +73,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "Event.node": "node id", "Event.by": "node id", "HistoryRow.time": _MOMENT,
     "HistoryRow.node": "node id", "HistoryRow.by": "id of the node that remembered it",
     "Holdings.swap": _BYTES, "Holdings.gpu_memory": _BYTES, "Switch.since": _MOMENT,
-    "Finding.value": "seconds since the epoch for clock, bytes for disks and memory",
+    "Finding.value": "seconds since the epoch for clock; bytes for disks, memory and mtu",
 }  # fmt: skip
 _NUMBER: Final[Mapping[str, Any]] = {"type": ["integer", "null"]}
 _SWITCHED: Final = {"status": ("integer", "bits of openMosix"), "words": ("string", "")}

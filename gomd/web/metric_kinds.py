@@ -15,6 +15,7 @@ _GAUGES: Final = frozenset(
         "ganglia_connections", "jobs_held", "jobs_known",
         "swim_local_health", "migrations_now", "handshakes_now", "streams_in", "streams_in_daemons",
         "streams_in_admins", "streams_in_users", "streams_in_readers", "clock_last_jump",
+        "multicast_unheard",
     }
 )  # fmt: skip
 _COUNTERS: Final = frozenset(

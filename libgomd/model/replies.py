@@ -79,7 +79,8 @@ class Finding:
 
     :ivar check: the subject in one word, such as ``criu``. :ivar text: a clause for a person.
     :ivar mend: what mends it: a command, or a sentence that says what to do; empty when nothing is wrong.
-    :ivar value: a number for programs; for ``clock`` seconds since the epoch, for disks and memory bytes.
+    :ivar value: a number for programs; seconds since the epoch for ``clock``, bytes for disks, memory and
+        ``mtu``.
     """
 
     JSON: ClassVar[tuple[str, ...]] = ("check", "state", "text", "mend", "value")

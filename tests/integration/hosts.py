@@ -263,6 +263,10 @@ class Network:
         """Make it whole again."""
         self.join(*self.hosts)
 
+    def limit(self, mtu: int, *hosts: Host) -> None:
+        """Drop larger packets on the cables to and from these hosts, which notice nothing of it."""
+        _ip(self._lan.init, [f"link set {host.name} mtu {mtu}" for host in hosts])
+
     def _plug(self, hosts: Sequence[Host], where: str) -> None:
         _ip(self._lan.init, [f"link set {host.name} {where} up" for host in hosts])
 

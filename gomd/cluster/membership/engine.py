@@ -394,6 +394,10 @@ class HeartbeatEngine:
         yield Counter("nodes_up", self._members.up_count + 1, "nodes that are up")
         yield Counter("nodes_lost", len(self._rejoin), "addresses of seeds and lost nodes that are contacted")
         yield Counter("membership_received", self._received, "datagrams of other nodes")
+        yield Counter(
+            "multicast_unheard", round(self._heartbeats.seconds_unheard(self._time.now())),
+            "seconds for which nodes have been up and multicast of none has come",
+        )  # fmt: skip
         yield from chain.from_iterable(
             part.counters()
             for part in (

@@ -86,6 +86,7 @@ class Heartbeats:
         self._multicasts = 0
         self._directs = 0
         self._needs_both = False
+        self._unheard_since: float | None = None
 
     def outdate(self, now: float) -> None:
         """
@@ -160,11 +161,20 @@ class Heartbeats:
             beat = self._timing.heartbeat_interval(self._members.up_count)
             # While multicast works at all, a member that came up lately is given time to be heard by it.
             works = any(each.multicast_at >= now - beat for each in self._members.up)
+            lately = any(each.multicast_at >= now - 3 * beat for each in self._members.up)
+            if lately or not self._members.up:
+                self._unheard_since = None
+            elif self._unheard_since is None:
+                self._unheard_since = now
             self._unreached = [
                 each
                 for each in self._members.up
                 if each.multicast_at < now - 3 * beat and not (works and each.up_since >= now - 2 * beat)
             ]
+
+    def seconds_unheard(self, now: float) -> float:
+        """Return for how long members have been up and multicast of none of them has come; 0 if it comes."""
+        return 0.0 if self._unheard_since is None else max(0.0, now - self._unheard_since)
 
     def interval(self) -> float:
         """Return the seconds between two heartbeats to the same peer."""

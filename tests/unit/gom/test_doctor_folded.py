@@ -159,3 +159,21 @@ def test_names_that_cannot_be_folded_are_cut() -> None:
     assert text.endswith(",...")
     assert len(text) < 210
     assert names_of(["a", "b"]) == "a,b"
+
+
+def test_many_findings_that_name_other_nodes_are_one() -> None:
+    """Where every node loses packets to others nobody reads ten thousand lists; a few are told whole."""
+    count = 10_000
+
+    def lost(number: int) -> OfNode:
+        text = f"packets of 1500 bytes to node[{number % count + 1},{(number + 70) % count + 1}] are lost"
+        return of(number, text, f"ping -M do -s 1472 10.0.0.{number % count + 1}; then", "mtu")
+
+    known = [of(n, "it is up", state=GOOD) for n in range(1, count + 1)]
+    [group] = folded([lost(n) for n in range(1, count, 2)], known)
+    assert group.where.startswith(f"{count // 2} nodes node[1,3,5,")
+    assert group.finding.text == "packets of 1500 bytes to NODES are lost"
+    assert group.finding.mend == "ping -M do -s 1472 ADDRESS; then"
+    assert [each.finding.text for each in folded([lost(1), lost(2)], known)] == [
+        lost(1).finding.text, lost(2).finding.text
+    ]  # fmt: skip

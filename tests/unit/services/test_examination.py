@@ -8,6 +8,8 @@ import pytest
 
 from gomd.services import examination
 from gomd.services.examination import BAD, GOOD, WARN, disk, examine
+from gomd.services.examination_network import interfaces
+from gomd.sources.interface_mtu import InterfaceMtu, mtu_of, parse_ipv6_network
 from libgomd.errors import ConfigError
 
 MOUNTS = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 0:25 / /run rw - tmpfs tmpfs rw\n"
@@ -105,3 +107,40 @@ def test_the_memory_controller(tmp_path: Path) -> None:
 def test_open_files() -> None:
     """A small limit, a large one and none."""
     assert [examination.open_files(limit).state for limit in (1024, 16384, -1)] == [WARN, GOOD, GOOD]
+
+
+def test_interfaces() -> None:
+    """What is compared stands before the comma; loopback, and what the kernel does not tell, is left out."""
+
+    def look(address: str) -> InterfaceMtu | None:
+        if address == "10.0.0.9":
+            raise OSError(1, "no")
+        return known.get(address)
+
+    known = {
+        "10.0.0.1": InterfaceMtu("eth0", 9000, "10.0.0.0/24"),
+        "fd00::1": InterfaceMtu("eth0", 576, "fd00::/64"),
+        "10.0.0.2": InterfaceMtu("eth0:1", 1500, ""),
+    }
+    found = list(interfaces(["127.0.0.1", "::1", "10.0.0.9", "10.0.0.8", *known], look))
+    assert [(each.state, each.value) for each in found] == [(GOOD, 9000), (BAD, 576)]
+    assert found[0].text == "MTU 9000 in 10.0.0.0/24, of eth0"
+    assert found[1].mend == "ip link set dev eth0 mtu 1500"
+
+
+def test_the_network_of_an_ipv6_address() -> None:
+    """By its prefix in the kernel's list; nothing for an address that is not there, or junk."""
+    text = "fd000000000000000000000000000001 02 40 00 80     eth0\nrubbish\n"
+    assert parse_ipv6_network(text, "fd00::1") == "fd00::/64"
+    assert parse_ipv6_network(text, "fd00::2") == ""
+    assert parse_ipv6_network("fd000000000000000000000000000001 02 zz", "fd00::1") == ""
+    assert parse_ipv6_network("", "fe80::1%eth0") == ""
+
+
+def test_the_mtu_of_loopback() -> None:
+    """The kernel tells it for any interface that is up."""
+    found = mtu_of("127.0.0.1")
+    if found is not None:
+        assert (found.name, found.network) == ("lo", "127.0.0.0/8")
+        assert found.mtu >= 1500
+    assert mtu_of("192.0.2.77") is None

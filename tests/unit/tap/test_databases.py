@@ -11,8 +11,8 @@ import pytest
 
 from gomd.config import Config, Environment, load
 from gomd.tap.checking import mistakes_in_files
-from gomd.tap.compose import examine_node
 from gomd.tap.databases import check_database
+from gomd.tap.examining import Examining
 from libgomd.errors import ConfigError
 from libgomd.installation import installation
 
@@ -50,7 +50,7 @@ def test_a_password_file_that_cannot_be_used(
     [told] = [each for each in mistakes_in_files(config) if "password_file" in each]
     assert word in told
     assert "hunter2" not in told
-    [found] = [each for each in examine_node(config, True) if each.check == "password"]
+    [found] = [each for each in Examining(lambda: config, tuple).examine(True) if each.check == "password"]
     assert word in found.text
     assert "hunter2" not in f"{found}{config}"
 

@@ -10,7 +10,7 @@ import java.util.Map;
  * @param state good or warn or bad
  * @param text as in docs/schema
  * @param mend as in docs/schema
- * @param value seconds since the epoch for clock, bytes for disks and memory; null when it is not known
+ * @param value seconds since the epoch for clock; bytes for disks, memory and mtu; null when it is not known
  */
 public record Finding(
         String check,
