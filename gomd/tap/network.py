@@ -15,7 +15,8 @@ from gomd.config import Config
 from gomd.interfaces import IMembership, IThreads
 from gomd.interfaces.counters import Counting
 from gomd.protocols.handshakes import Handshakes
-from gomd.protocols.peer_client import Contact, PeerClient
+from gomd.protocols.peer_client import PeerClient
+from gomd.protocols.peer_connections import Contact, PeerConnections
 from gomd.protocols.peer_questions import PeerQuestions
 from gomd.protocols.peer_server import PeerServer
 from gomd.protocols.peer_trust import PeerTrust
@@ -89,9 +90,8 @@ class Network:
             contact = self._contact_of_member
         self._own_network = OwnNetwork(config, reactor, self._engine, node.collector, own_events)
         self._tls = MutualTLS(partial(node_credentials_of, keys, own))
-        self.peers = PeerClient(
-            reactor, reactor, self.protocol.asker, contact, self._tls, config.peers.addresses
-        )
+        self._connections = PeerConnections(reactor, reactor, contact, self._tls, config.peers.addresses)
+        self.peers = PeerClient(reactor, self.protocol.asker, self._connections)
         self._probes: PathProbes | None = None
         self._inbound: tuple[Handshakes, PeerServer] | None = None
         if not config.peers.key_file:
@@ -135,7 +135,9 @@ class Network:
         if self._probes is None:
             from gomd.protocols.path_probe import PathProbes  # seldom asked for
 
-            self._probes = PathProbes(self._reactor, self._own.id, self.members.nodes, self.peers.reach)
+            self._probes = PathProbes(
+                self._reactor, self._own.id, self.members.nodes, self._connections.reach
+            )
         return await self._probes.findings()
 
     def services(self, dispatch: Dispatch, threads: IThreads) -> tuple[Service, ...]:
@@ -149,7 +151,7 @@ class Network:
         handshakes = Handshakes(server, self._tls, self._reactor)
         self._inbound = (handshakes, server)
         peering = Peering(self._reactor, self._ports, self.protocol, handshakes, self._engine)
-        streams = self.peers.streams
+        streams = self._connections.streams
         sweep = IdleSweep(server, self._reactor, streams.end_dead)
         return peering, *self._own_network.services(peering, threads, streams.addresses_are), sweep
 
@@ -193,7 +195,7 @@ class Network:
         self.protocol.use_keys(key_ring(keys))
         self._tls.use(partial(node_credentials_of, keys, self._own))
         if removed:
-            self.peers.streams.drop(self._tls.still_believes)
+            self._connections.streams.drop(self._tls.still_believes)
         if removed and self._inbound is not None:
             handshakes, server = self._inbound
             handshakes.break_off()

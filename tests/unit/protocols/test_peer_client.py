@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -13,12 +14,13 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.protocols.handshakes import MAX_HANDSHAKES_PER_ADDRESS
-from gomd.protocols.peer_client import (
+from gomd.protocols.peer_client import PeerClient
+from gomd.protocols.peer_connections import (
     HANDSHAKE_QUEUE_TIMEOUT,
     MAX_HANDSHAKES_PER_NODE,
     RETRY_PAUSES,
     Contact,
-    PeerClient,
+    PeerConnections,
 )
 from libgomd.certificates import node_credentials
 from libgomd.derivation import ClusterKey
@@ -34,11 +36,15 @@ ROOT = Caller(Role.ADMIN, "root", 0, "unix")
 class PeersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
-        tls = MutualTLS(node_credentials([ClusterKey.derive(bytes(32))], 1, "one"))
-        asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
-        contact = lambda node: Contact(f"10.0.0.{node}", 5428, 5428)  # noqa: E731
-        self.peers = PeerClient(self.reactor, self.reactor, asker, contact, tls, ("10.0.0.1",))
+        self.tls = MutualTLS(node_credentials([ClusterKey.derive(bytes(32))], 1, "one"))
         self.taken = 0
+        self.peers = self.client(lambda node: Contact(f"10.0.0.{node}", 5428, 5428), "10.0.0.1")
+
+    def client(self, contact: Callable[[int], Contact | None], *own: str) -> PeerClient:
+        """Return a client that reaches nodes as ``contact`` says, from the addresses ``own``."""
+        asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
+        self.connections = PeerConnections(self.reactor, self.reactor, contact, self.tls, own)
+        return PeerClient(self.reactor, asker, self.connections)
 
     def ask(self, node: int = 2) -> Deferred[Any]:
         there = Node(node, f"n{node}", f"10.0.0.{node}", Status.CONFIGURED | Status.UP)
@@ -78,8 +84,7 @@ class PeersTests(SynchronousTestCase):
     def test_a_node_that_is_down_is_called_down(self) -> None:
         """Nobody says any more how it is reached, and yet that is not what the caller has to know."""
         nowhere: dict[int, Contact] = {}
-        asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
-        peers = PeerClient(self.reactor, self.reactor, asker, nowhere.get, self.peers.tls, ("10.0.0.1",))
+        peers = self.client(nowhere.get, "10.0.0.1")
         for status, words in ((Status.CONFIGURED, "is down"), (Status.CONFIGURED | Status.UP, "not known")):
             there = Node(2, "n2", "10.0.0.2", status)
             asked = Deferred.fromCoroutine(peers.ask(there, Request("load", ()), ROOT, False))
@@ -87,7 +92,6 @@ class PeersTests(SynchronousTestCase):
 
     def test_the_other_address_of_a_node(self) -> None:
         """It is called when the first is not reached, from this node's address of that family."""
-        asker = Asker(self.reactor, lambda *_anything: None, Random(1).randbytes)
         places = {
             2: Contact("10.0.0.2", 5428, 5428, ("fd00::2",)),
             3: Contact("fd00::3", 5428, 5428, ("10.0.0.3",)),
@@ -95,7 +99,7 @@ class PeersTests(SynchronousTestCase):
         }  # fmt: skip
 
         def ask(node: int, *own: str) -> Deferred[Any]:
-            peers = PeerClient(self.reactor, self.reactor, asker, places.get, self.peers.tls, own)
+            peers = self.client(places.get, *own)
             there = Node(node, f"n{node}", "", Status.CONFIGURED | Status.UP)
             asked = Deferred.fromCoroutine(peers.ask(there, Request("load", ()), ROOT, False))
             return asked.addErrback(lambda failure: failure.value)
@@ -133,7 +137,7 @@ class PeersTests(SynchronousTestCase):
         [call] = self.calls()
         protocol, wire = call[2].buildProtocol(None), StringTransport()
         protocol.makeConnection(wire)
-        self.peers.streams.drop(self.peers.tls.still_believes)
+        self.connections.streams.drop(self.tls.still_believes)
         self.assertTrue(wire.disconnecting)
         protocol.connectionLost(Failure(Lost()))
         self.reactor.advance(RETRY_PAUSES[0])

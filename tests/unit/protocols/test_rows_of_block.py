@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.protocols.peer_client import rows_of_block
+from gomd.protocols.peer_blocks import rows_of_block
 from libgomd.connection import LineConnection
 from libgomd.row_queue import PieceQueue
 from libgomd.wire.lines import Request
