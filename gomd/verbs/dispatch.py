@@ -19,6 +19,7 @@ from gomd.verbs.table import Verb, VerbTable
 from libgomd.errors import NotFound, NotPossible, PeerUnreachable, TimedOut
 from libgomd.model import Counter, Node
 from libgomd.wire.lines import BLOCK, Request
+from libgomd.wire.process_identity import ProcessIdentity
 
 #: The word behind ``@`` that means every node that is up.
 ALL_NODES = "all"
@@ -26,6 +27,8 @@ ALL_NODES = "all"
 _LOCAL_VERBS = (
     "attach", "auth", "carry", "collect", "format", "migration", "moved", "page", "quit", "relay", "run",
 )  # fmt: skip
+#: Verbs that act on the process that they name, by PID or by identity.
+_OF_ONE_PROCESS: Final = ("signal", "renice", "migrate", "lock", "unlock")
 
 #: Largest number of requests to other nodes at once, of each group and of one caller. `@all` counts as one.
 MAX_FORWARDS: Final = {Group.READERS: 256, Group.USERS: 512, Group.ADMINS: 1024}
@@ -73,9 +76,21 @@ class Dispatch:
             if verb.remembered is None or not bare.arguments:
                 raise
             return self._only_remembered(session, request.node, verb, bare)
-        if node.id == self.parts.members.own_id:
+        if node.id == self.parts.members.own_id or self._names_own_process(verb, bare):
             return self.table.ask(self.parts, session, bare)
         return self._forward(session, node, verb, bare)
+
+    def _names_own_process(self, verb: Verb, request: Request) -> bool:
+        """
+        Return whether the request names a process of this home by its identity.
+
+        This node knows where such a process runs. Any other one takes a question from here for that of a home
+        that has found its process gone, and says that it has ended.
+        """
+        if verb.name not in _OF_ONE_PROCESS or not request.arguments:
+            return False
+        identity = ProcessIdentity.find(request.arguments[0])
+        return identity is not None and identity.home == self.parts.members.own_id
 
     def _everywhere(self, session: ISession, verb: Verb, request: Request) -> Relayed:
         """Ask every node that is up, and beyond `Parts.fan_out` nodes most of them through others."""

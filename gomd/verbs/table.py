@@ -136,7 +136,8 @@ class VerbTable:
 def _refusal(verb: Verb, role: Role) -> NeedsAuth | NotAllowed:
     if role is Role.NONE:
         return NeedsAuth("this daemon answers only callers that it knows: send `auth TOKEN` first")
+    socket = "be root at the unix socket" if verb.role is Role.ADMIN else "use the unix socket"
     return NotAllowed(
         f"`{verb.name}` is for {verb.role.word}, you are {role.word}: "
-        "`auth TOKEN` or the unix socket may raise that"
+        f"show a token of role {verb.role.word}, or {socket}"
     )

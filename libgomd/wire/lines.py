@@ -34,6 +34,7 @@ FRAMES: Final = 202
 GREETING: Final = 220
 BYE: Final = 221
 
+_BLANKS = re.compile(r"[ \t]+")
 _QUOTING = re.compile(r"""["'\\]""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_IN_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
@@ -68,7 +69,8 @@ def parse_request(line: bytes) -> Request:
         raise MalformedRequest(
             f"the line has the control character {printable(found.group())} in it: send plain text"
         )
-    words = _split(text) if _QUOTING.search(text) else text.split()
+    # As a shell does, and unlike str.split: a no-break space of a language is a character like any other.
+    words = _split(text) if _QUOTING.search(text) else [*filter(None, _BLANKS.split(text))]
     node = ""
     if words and words[0].startswith("@"):
         node = words.pop(0)[1:]

@@ -190,7 +190,7 @@ def test_every_command_of_gom_stands_in_its_usage(capsys: Captured) -> None:
         assert re.search(rf"^ +(gom )?{command} ", usage, re.MULTILINE), command
     hints = set(re.findall(r"`gom (\w+) --help`", usage))
     assert hints == {
-        "run", "migrate", "mon", "do", "page", "top", "history", "report", "init", "invite", "doctor",
+        "VERB", "run", "migrate", "mon", "do", "page", "top", "history", "report", "init", "invite", "doctor",
             "mount", "completion",
     }  # fmt: skip
     for command in (*hints, "attach"):

@@ -68,13 +68,12 @@ class ConnectingTests(SynchronousTestCase):
 
     def test_another_program_at_the_port_is_noticed(self) -> None:
         """Whatever it says, it is one error and the connection is closed."""
-        for said in ("SSH-2.0-OpenSSH_9.2", "200 hello", "201 x", "220"):
-            connecting = self.daemon.client(self.clock)
+        for said in ("SSH-2.0-OpenSSH_9.2", "200 hello", "201 x", "220", "220 smtp.example.org ESMTP"):
+            connecting = self.daemon.client(self.clock, token="s3cret")
             far = self.daemon.connections[-1]
             far.say(said)
-            if said == "220":
-                far.say("what is json?")
             self.failureResultOf(connecting, MalformedReply)
+            self.assertEqual(far.heard(), [], "a token for a mail server")
             self.assertFalse(far.connected)
 
     def test_a_daemon_that_does_not_greet_is_given_up(self) -> None:
@@ -195,6 +194,18 @@ class CallingTests(Connected):
         self.failureResultOf(first, MalformedReply)
         self.failureResultOf(second, MalformedReply)
         self.assertFalse(self.far.connected)
+
+    def test_an_answer_that_is_none_ends_the_connection(self) -> None:
+        """What comes behind it is taken for no answer to the next question."""
+        for code in (202, 220, 221, 299):
+            connecting = self.daemon.client(self.clock)
+            far = self.welcome()
+            client = self.successResultOf(connecting)
+            asked, next_one = client.ps(), client.load()
+            far.say(f"{code} what")
+            self.failureResultOf(asked, MalformedReply)
+            self.failureResultOf(next_one, ConnectionLost)
+            self.assertFalse(far.connected)
 
     def test_a_value_of_the_wrong_sort_fails_its_own_call_only(self) -> None:
         """The reply was whole, so the next one is right again."""

@@ -226,6 +226,18 @@ class BadInputTests(SynchronousTestCase):
             self.talk.send(("load " + " " * 4091 + end).encode())
             self.assertEqual(self.talk.heard(), "200 0\r\n")
 
+    def test_a_role_that_is_too_low_is_told_what_raises_it(self) -> None:
+        """Also to callers over HTTP, who have no `auth`, and to those who are at the unix socket already."""
+        self.assertEqual(
+            Talk(self.daemon, Role.READ).say("jobs"),
+            "403 `jobs` is for user, you are read: show a token of role user, or use the unix socket\r\n",
+        )
+        self.assertEqual(
+            Talk(self.daemon, Role.USER, "ada", 1000).say("stay"),
+            "403 `stay` is for admin, you are user: "
+            "show a token of role admin, or be root at the unix socket\r\n",
+        )
+
     def test_a_node_without_a_verb(self) -> None:
         """What is missing is named."""
         self.assertEqual(self.talk.say("@2"), "400 a verb is missing behind @2: @2 load\r\n")

@@ -52,6 +52,16 @@ def test_a_process_of_this_node(node: ThreeNodes) -> None:
 
 
 @pytest.mark.parametrize("request_", VERBS)
+@pytest.mark.parametrize("at", ["@3 ", "@beta ", "@1 "])
+def test_which_node_is_asked_makes_no_difference(node: ThreeNodes, at: str, request_: str) -> None:
+    """Its home knows where it runs; another node, asked from there, would say that it has ended."""
+    said = as_ada(node).say(at + request_.format(f"1-5-{STARTED}"))
+    assert "has ended" not in said
+    assert said == as_ada(Hiding()).say(request_.format(f"1-5-{STARTED}"))
+    assert not node.peers.asked
+
+
+@pytest.mark.parametrize("request_", VERBS)
 def test_another_process_has_its_pid_by_now(node: ThreeNodes, request_: str) -> None:
     """409, and nothing happens to it."""
     said = as_ada(node).say(request_.format(f"1-5-{STARTED + 1}"))
