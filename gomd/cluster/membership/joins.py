@@ -126,7 +126,7 @@ class Joins:
         ):
             return
         silent = now - member.heard_at > self._timing.heartbeat * 2
-        strayed = message.is_from(place[0]) and not message.is_from(member.address[0])
+        strayed = message.is_from(place[0]) and not member.is_named
         if member.state is not MemberState.UP or silent or strayed:
             self.identity_checks.start(
                 ClaimKind.MOVED, member, message, datagram.instance, datagram.sequence, place, now
@@ -173,6 +173,7 @@ class Joins:
             self._join(member, claim.message, claim.instance, claim.sequence, claim.address, now)
         elif claim.instance == member.instance:
             member.heard_at = now
+            member.is_named = claim.message.is_from(claim.address[0])
             reason = f"its address changed from {member.address[0]} to {claim.address[0]}"
             if member.state is MemberState.UP:
                 self._changes.change_address(member, claim.address, reason)
@@ -192,6 +193,7 @@ class Joins:
         self._members.set_second(member, None)
         member.second_tried = NEVER
         self._members.set_address(member, place)
+        member.is_named = message.is_from(place[0])
         member.take(message, self._time.now_with_gaps())
         self.mark_up(member, EventKind.JOIN, f"up at {place[0]}{again}{self._namesake(member)}", now)
 

@@ -29,6 +29,7 @@ class Member:
 
     :ivar instance: which start of its daemon; 0 for a configured node that was never heard from.
     :ivar address: where to reach it: the host that its datagrams come from, and the port it announces.
+    :ivar is_named: whether its heartbeat named that host when it was taken for its own.
     :ivar second: its place in the other family, None if it has none or none is known. It has been answered
         from there. It is used when `address` is silent.
     :ivar second_at: when it was last heard from there. :ivar second_tried: when a second place was last
@@ -50,7 +51,7 @@ class Member:
 
     __slots__ = (
         "address", "gone_by", "gone_reason", "gone_since", "heard_at", "id", "incarnation", "instance",
-        "listed_name", "message", "multicast_at", "name", "roster_sent_at", "second", "second_at",
+        "is_named", "listed_name", "message", "multicast_at", "name", "roster_sent_at", "second", "second_at",
         "second_tried", "sequence", "state", "suspects", "true_speed", "up_since", "values_at", "vouched_at",
     )  # fmt: skip
 
@@ -58,6 +59,7 @@ class Member:
         self.id = node
         self.name = self.listed_name = name
         self.address = address
+        self.is_named = True
         self.second: Address | None = None
         self.second_at = self.second_tried = NEVER
         self.instance = 0

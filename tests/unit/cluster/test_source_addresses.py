@@ -56,6 +56,16 @@ class SourceAddressTests(SynchronousTestCase):
         alone.hear(2, ProbeAck(probe.request_id, 2, 7, 0))
         self.assertEqual(alone.engine.port_of(2), ((address_of(2), PORT), PORT))
 
+    def test_a_node_that_moves_is_followed_when_its_old_address_is_silent(self) -> None:
+        """It names both; its streams are found broken in that time, and what is on its way is not lost."""
+        alone = Alone(discovery=False)
+        alone.hear(2, beat(2))
+        alone.clock.advance(0.5)
+        self.assertEqual(self.probes(alone.hear(2, beat(2, address="10.7.7.7"), address="10.7.7.7")), [])
+        alone.clock.advance(2.0)
+        [(_probe, to)] = self.probes(alone.hear(2, beat(2, address="10.7.7.7"), address="10.7.7.7"))
+        self.assertEqual(to, ("10.7.7.7", PORT))
+
     def test_recordings_of_an_earlier_start_are_no_second_node(self) -> None:
         """A daemon was started again, and somebody sends from elsewhere what it said before."""
         alone = Alone(discovery=False)
