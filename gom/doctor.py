@@ -12,9 +12,16 @@ from typing import Any, Final, NamedTuple
 from gom import doctor_here
 from gom.doctor_cluster import ClusterAnswers, OfNode, decode, judge
 from gom.doctor_folded import folded
-from gom.doctor_rounds import Cluster, rounds
+from gom.doctor_rounds import Cluster, lost_packets, rounds
 from libgomd.endpoints import Endpoint, FoundTcp
-from libgomd.errors import ConnectionLost, GomdError, MalformedReply, MalformedRequest, NodeError
+from libgomd.errors import (
+    ConnectionLost,
+    GomdError,
+    MalformedReply,
+    MalformedRequest,
+    NodeError,
+    RequestError,
+)
 from libgomd.installation import installation
 from libgomd.linesocket import LineSocket, dial
 from libgomd.model import Finding, FindingState
@@ -218,11 +225,15 @@ def _one_move(places: Sequence[Endpoint], token: str, pid: str, node: str) -> It
             yield _here(Finding("move", GOOD, f"process {pid} can move to {node}"))
         if node in ("home", "best"):
             return
-        with suppress(NodeError):  # the dry run has said that it cannot be asked
+        with suppress(NodeError, RequestError):  # it cannot be asked, or is older
             target = _rows(line, "node", node)[0]
             for row in _rows(line, "doctor", node=node):
                 if row["check"] not in ("version", "clock", "tokens"):
                     yield OfNode(int(target["id"]), str(target["name"]), decode(row))
+            own = _rows(line, "node")[0]
+            yield from map(_here, lost_packets(_rows(line, "doctor", "paths"), str(target["name"])))
+            for finding in lost_packets(_rows(line, "doctor", "paths", node=node), str(own["name"])):
+                yield OfNode(int(target["id"]), str(target["name"]), finding)
     finally:
         line.close()
 

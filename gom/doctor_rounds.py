@@ -7,14 +7,17 @@ those with the same digest is asked for the accounts; and of directories it tell
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from gom.doctor_accounts import SameAccounts, compare, parse_accounts
 from gom.doctor_cluster import OfNode, decode, names_of
-from libgomd.errors import GomdError, NodeError, RequestError
+from libgomd.errors import GomdError, MalformedRequest, NodeError, RequestError
 from libgomd.model import Finding, FindingState
+from libgomd.node_sets import expand
 
 GOOD, WARN, BAD = FindingState
 #: Characters of names, and of directories, in one question; a request is a line of 4096 bytes.
@@ -28,6 +31,9 @@ MAX_SETS: Final = 32
 _UNKNOWN, _REFUSED = 400, (401, 403)
 #: Codes with which a node says that its name service or its file systems do not answer.
 _HANGS: Final = (405, 429, 500, 504)
+
+#: How the finding about a path begins that loses packets, up to the nodes at its end.
+_LOST: Final = re.compile(r"packets of \d+ bytes to (\S+) are lost")
 
 Row = Mapping[str, Any]
 Ask = Callable[[str, tuple[str, ...]], Sequence[Row]]
@@ -84,8 +90,17 @@ def _rounds(ask: Ask, cluster: Cluster) -> Iterator[OfNode]:
         return  # the caller is a reader
     slow = "the directory of accounts does not answer"
     yield from hanging(rows, cluster, silent, slow, "getent passwd")
-    yield from _accounts(ask, cluster, users)
-    yield from _directories(ask, cluster, users)
+    yield from _accounts(ask, cluster, silent, users)
+    yield from _directories(ask, cluster, silent, users)
+
+
+def lost_packets(rows: Iterable[Row], other: str) -> Iterator[Finding]:
+    """Yield the findings in an answer to ``doctor paths`` about the path to the node called ``other``."""
+    for row in rows:
+        found = _LOST.match(str(row.get("text"))) if row.get("state") == BAD.value else None
+        with suppress(MalformedRequest):
+            if found is not None and other in expand(found[1]):
+                yield decode(row)
 
 
 def _note(text: str) -> OfNode:
@@ -119,7 +134,8 @@ def parse_users(rows: Sequence[Row]) -> UsersHere:
             name, kind, *paths = shlex.split(str(row["text"]))
         except ValueError:
             continue
-        used[name] = used.get(name, False) or kind == "jobs"
+        if row.get("value") != 0:  # root is root everywhere
+            used[name] = used.get(name, False) or kind == "jobs"
         for place, path in enumerate(paths):
             directories.setdefault((name, path), place)
     ordered = sorted(used.items(), key=lambda each: (not each[1], each[0]))  # those with jobs first
@@ -143,9 +159,10 @@ def _fitting(items: Sequence[Any], shown: Callable[[Any], str], most: int) -> li
     return found
 
 
-def _accounts(ask: Ask, cluster: Cluster, users: UsersHere) -> Iterator[OfNode]:
+def _accounts(ask: Ask, cluster: Cluster, silent: set[int], users: UsersHere) -> Iterator[OfNode]:
     """Compare the accounts of all nodes, and yield what differs."""
     rows = ask("all", ("accounts", "digest", *users.used))
+    yield from hanging(rows, cluster, silent, "its accounts cannot be listed", "getent passwd")
     alike: dict[str, list[int]] = {}
     for row in rows:
         if row.get("check") == "accounts":
@@ -169,11 +186,12 @@ def _accounts(ask: Ask, cluster: Cluster, users: UsersHere) -> Iterator[OfNode]:
         yield OfNode(None, "", finding)
 
 
-def _directories(ask: Ask, cluster: Cluster, users: UsersHere) -> Iterator[OfNode]:
+def _directories(ask: Ask, cluster: Cluster, silent: set[int], users: UsersHere) -> Iterator[OfNode]:
     """Yield which directories of jobs are missing on some nodes, and not on all, and which hang."""
     if not users.directories:
         return
     rows = ask("all", ("directories", *(":".join(each) for each in users.directories)))
+    yield from hanging(rows, cluster, silent, "its directories cannot be looked at", "ls -d /home/*")
     answered = {int(row["from"]) for row in rows if row.get("check") == "directories"}
     missing: dict[object, list[Row]] = {}
     for row in rows:
@@ -194,9 +212,10 @@ def hanging(
     """
     Yield a finding for each node that could not answer.
 
-    :param silent: nodes that answer nothing at all, of which that is said elsewhere.
+    :param silent: nodes of which that was said; those of the findings are added.
     """
     for row in rows:
         if "error" in row and row.get("code") in _HANGS and int(row["from"]) not in silent:
+            silent.add(int(row["from"]))
             finding = Finding("users", WARN, f"{text}: {row['error']}", f"on that node: {look}")
             yield cluster.of(int(row["from"]), finding)

@@ -15,11 +15,13 @@ from gom.doctor_rounds import (
     MAX_SETS,
     Cluster,
     Row,
+    lost_packets,
     parse_users,
     rounds,
 )
+from gomd.protocols.path_probe import Found, ProbedPath, findings_of
 from libgomd.errors import MalformedRequest, PeerUnreachable, RequestError
-from libgomd.model import FindingState
+from libgomd.model import FindingState, Node, Status
 from libgomd.wire.lines import MAX_LINE, Request, encode_request
 
 GOOD, WARN, BAD = FindingState
@@ -203,6 +205,31 @@ def test_a_name_service_that_hangs_on_one_node() -> None:
     [(node, text, state)] = Nodes(4, answer).wrong()
     assert (node, state) == (2, WARN)
     assert "no answer within 6 s" in text
+
+    def slow(node: int, words: tuple[str, ...]) -> list[dict[str, Any]]:
+        is_slow = node == 2 and words[0] in ("accounts", "directories")
+        return [{"code": 504, "error": "no answer within 6 s"}] if is_slow else healthy(node, words)
+
+    assert Nodes(3, slow).wrong() == [(2, "its accounts cannot be listed: no answer within 6 s", WARN)]
+
+
+def test_the_path_of_one_move() -> None:
+    """Only what is said of the other node, as the daemon says it."""
+    nodes = {n: Node(n, f"n{n}", f"10.0.0.{n}", Status.UP) for n in (2, 3, 4)}
+    paths = [ProbedPath(nodes[n], Found.ARRIVES if n == 4 else Found.LOST, 1500) for n in nodes]
+    rows = [{"from": 1, **row("mtu", each.text, each.state.value)} for each in findings_of(paths)]
+    assert [len(list(lost_packets(rows, name))) for name in ("n2", "n3", "n4", "n")] == [1, 1, 0, 0]
+    assert (
+        list(lost_packets([{"error": "x"}, row("mtu", "packets of 1 bytes to n[ are lost", "bad")], "n2"))
+        == []
+    )
+
+
+def test_root_is_root_everywhere() -> None:
+    """Their directories are looked for, and their groups are not compared."""
+    users = parse_users([row("users", "root jobs /root", value=0), row("users", "ana jobs /a", value=1000)])
+    assert users.used == {"ana": True}
+    assert users.directories == [("ana", "/a"), ("root", "/root")]
 
 
 def test_users_with_odd_names_and_too_many_directories() -> None:
