@@ -16,6 +16,7 @@ from typing import NoReturn
 from gomd.jobs.checkpoint import (
     core_mending,
     late_signals,
+    lost_state,
     permissions,
     process_tree,
     restrictions,
@@ -197,7 +198,7 @@ class FreezingSupervisor(HandingSupervisor):
                 if private is not None:  # else criu refuses all of them
                     check_locks(process_tree.descendants(pid), private.view())
                 pids = process_tree.descendants(pid)
-                if why := permissions.sockets_that_stay(pids, uid):
+                if why := permissions.sockets_that_stay(pids, uid) or lost_state.reason_to_stay(pids):
                     raise CannotMove(why)
                 if self._has_tty_open(pid) != uses_tty:
                     raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
