@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from gomd.jobs.checkpoint import inherited_attributes, kept_attributes, late_signals, pending_signals
+from gomd.jobs.checkpoint import (
+    inherited_attributes,
+    kept_attributes,
+    late_signals,
+    pending_signals,
+    socket_options,
+)
 from gomd.jobs.checkpoint.inherited_attributes import Inherited
 from gomd.jobs.checkpoint.kept_attributes import Attributes
 from gomd.jobs.checkpoint.late_signals import LateSignal
+from gomd.jobs.checkpoint.socket_options import SocketOptions
 from libgomd.errors import CannotMove
 from libgomd.wire import json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -25,12 +32,14 @@ class FrozenState(NamedTuple):
     :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them.
     :ivar inherited: what all its threads have. :ivar attributes: of each process, and of its threads.
     :ivar late: signals that came during the dump and are not in the images.
+    :ivar sockets: the options of its sockets.
     """
 
     pending: Mapping[int, int] = {}
     inherited: Inherited = Inherited()
     attributes: Attributes = {}
     late: tuple[LateSignal, ...] = ()
+    sockets: SocketOptions = {}
 
     @classmethod
     def read(cls, pids: Iterable[int], arrival: Attributes | None, directory: str) -> FrozenState:
@@ -50,7 +59,8 @@ class FrozenState(NamedTuple):
         before, after = late_signals.noted(directory), pending_signals.read(pids)
         pending = {pid: before.get(pid, 0) | after.get(pid, 0) for pid in before.keys() | after.keys()}
         late = late_signals.read(before, after, directory)
-        return cls(pending, inherited, kept_attributes.read(pids, arrival), late)
+        attributes, sockets = kept_attributes.read(pids, arrival), socket_options.read(pids)
+        return cls(pending, inherited, attributes, late, sockets)
 
     def restore(self, pids: Iterable[int]) -> None:
         """
@@ -64,6 +74,7 @@ class FrozenState(NamedTuple):
             raise CannotMove("its personality, or what prctl has set, cannot be carried over")
         # The other node may name any process; this one's supervisor is among those that it could mean.
         kept_attributes.apply({pid: told for pid, told in self.attributes.items() if pid in set(pids)})
+        socket_options.apply({pid: told for pid, told in self.sockets.items() if pid in set(pids)})
         late_signals.send(self.late)
 
     def encode(self) -> dict[str, Any]:
@@ -72,6 +83,7 @@ class FrozenState(NamedTuple):
             "pending": {str(pid): mask for pid, mask in self.pending.items()},
             "inherited": self.inherited._asdict(),
             "attributes": kept_attributes.encode(self.attributes),
+            "sockets": socket_options.encode(self.sockets),
             "late": [[pid, thread, info.hex()] for pid, thread, info in self.late],
         }
 
@@ -113,4 +125,5 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     "inherited": lambda value, _name: json_fields.read(Inherited, value, _READERS),
     "attributes": kept_attributes.decode,
     "late": _late,
+    "sockets": socket_options.decode,
 }

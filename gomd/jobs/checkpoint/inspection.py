@@ -14,6 +14,8 @@ from gomd.jobs.checkpoint import (
     memory_advice,
     private_files,
     process_tree,
+    shared_state,
+    socket_contents,
     terminals,
     whole_process,
 )
@@ -132,6 +134,8 @@ def _look_further(
         *private.stays,
         *_strays(pid, supervisor),
         *inherited_attributes.reasons_to_stay(inherited_attributes.read(pids)),
+        *shared_state.reasons_to_stay(pids, supervisor),
+        *socket_contents.reasons_to_stay(pids),
         *memory_advice.reasons_to_stay(pids, needs.criu),
         *_terminals_that_stay(pid, pids, supervisor),
     )
@@ -152,6 +156,7 @@ def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:
     """
     pids, own = process_tree.descendants(pid), open_files(supervisor) | _own_terminals(pid)
     found = read_stays(pids, own, supervisor=supervisor, criu=criu)
+    found += [*shared_state.reasons_to_stay(pids, supervisor), *socket_contents.reasons_to_stay(pids)]
     return found + _strays(pid, supervisor) + _terminals_that_stay(pid, pids, supervisor)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 #: Files of /proc/sysvipc, the column of the number there, and what errors call the object.
@@ -45,6 +45,21 @@ def reasons_to_stay(pid: int) -> list[str]:
                 for number in given_away(text, column)
             ]
     return found
+
+
+def has_semaphores(pid: int) -> bool:
+    """
+    Whether there are System V semaphores in the IPC namespace of a process. Blocks briefly; needs root.
+
+    :raises OSError: it has ended, or its IPC namespace cannot be entered.
+    """
+    with (
+        _ipc_of(pid),
+        suppress(FileNotFoundError),
+        open("/proc/sysvipc/sem", encoding="ascii", errors="replace") as file,
+    ):
+        return file.read(_MAX_TABLE_BYTES).count("\n") > 1
+    return False
 
 
 def given_away(table: str, column: str) -> list[int]:

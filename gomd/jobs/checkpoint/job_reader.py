@@ -18,7 +18,7 @@ from gomd.jobs.checkpoint import (
 )
 from gomd.jobs.checkpoint.file_identity import is_at, leads_to
 from gomd.jobs.checkpoint.files_in_use import DELETED, FilesInUse
-from gomd.jobs.checkpoint.kernel_objects import DEVICES, stays
+from gomd.jobs.checkpoint.kernel_objects import DEVICES, form_that_stays, stays
 from gomd.jobs.checkpoint.mapped_files import Mapping, read_mappings
 from gomd.jobs.checkpoint.mounts import read_mounts
 from gomd.jobs.checkpoint.namespaces import read_namespaces
@@ -167,7 +167,7 @@ class JobReader:
             if not inet_sockets.is_known(protocol):
                 self._stay(self._socket_family(here, name))
             self._stay(_IN_TRANSIT if info.in_transit else "")
-        elif why := stays(target):
+        elif why := stays(target) or form_that_stays(target, info.semaphore, info.direct):
             self.stays[why] = None
         elif info.watched:
             self._watched += [(target, each) for each in info.watched]

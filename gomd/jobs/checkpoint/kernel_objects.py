@@ -21,9 +21,23 @@ _NAMES: Final = {
 NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)", "/anon_hugepage (deleted)", "/[aio] (deleted)", "/SYSV")
 #: Devices that are the same everywhere.
 DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))
+#: Forms of pipes and event counters that criu does not know, or restores as the common form without a word.
+SEMAPHORE: Final = "it has an eventfd that is a semaphore (EFD_SEMAPHORE), which criu would make a plain one"
+PACKETS: Final = "it has a pipe of packets (O_DIRECT) open, which criu cannot carry over"
 _NAMESPACE: Final = re.compile(
     r"(mnt|net|uts|ipc|pid|user|cgroup|time|pid_for_children|time_for_children):\["
 )
+
+
+def form_that_stays(target: str, semaphore: bool, direct: bool) -> str:
+    """
+    Return why a process cannot move that has an object of a kind that could, in this form; empty if none.
+
+    :param target: as in /proc/PID/fd. :param semaphore: it counts as one. :param direct: opened O_DIRECT.
+    """
+    if semaphore and target == "anon_inode:[eventfd]":
+        return SEMAPHORE
+    return PACKETS if direct and target.startswith("pipe:[") else ""
 
 
 def stays(target: str) -> str:

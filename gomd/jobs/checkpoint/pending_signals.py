@@ -26,6 +26,7 @@ _EXPECTED: Final = (
     signal.SIGCHLD, signal.SIGSTOP, signal.SIGCONT, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
 )  # fmt: skip
 _MASK = re.compile(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", re.MULTILINE)
+_ENDED = re.compile(r"^State:\s*[ZX]", re.MULTILINE)
 _TIMER = re.compile(r"^signal: (\d+)/", re.MULTILINE)
 #: Bytes that are read of a file.
 _MAX_FILE_BYTES: Final = 1 << 20
@@ -67,7 +68,10 @@ _NAMED: Final = frozenset(int(number) for number in signal.Signals)
 
 def _pending(path: str) -> int:
     with open(path, encoding="ascii", errors="replace", newline="\n") as file:
-        masks = [int(found, 16) for found in _MASK.findall(file.read(_MAX_FILE_BYTES))]
+        text = file.read(_MAX_FILE_BYTES)
+    if _ENDED.search(text):
+        return 0  # what ended it may still be noted, and does nothing any more
+    masks = [int(found, 16) for found in _MASK.findall(text)]
     return functools.reduce(operator.or_, masks, 0)
 
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint import free_ports, inet_sockets, process_tree
+from gomd.jobs.checkpoint.kernel_objects import NAMELESS
 from gomd.jobs.checkpoint.namespaces import KINDS, read_namespaces
 from gomd.jobs.checkpoint.process_status import parse_status
 from gomd.jobs.checkpoint.sockets import NAMED_SOCKET, named_sockets
@@ -29,8 +30,6 @@ _SENT_FILES: Final = "it has sent open files over a socket that nobody has recei
 _FILES_IN_TRANSIT = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
 #: What the kernel adds to the name of a file that has been removed.
 _REMOVED: Final = " (deleted)"
-#: Memory without a name in any file system, though the kernel shows one, which only root could give a file.
-_NAMELESS: Final = ("/memfd:", "/dev/zero (deleted)", "/SYSV")
 
 
 class OpenedFile(NamedTuple):
@@ -122,7 +121,7 @@ def forbidden(found: Collection[OpenedFile]) -> str:
     own = os.geteuid()
     for each in sorted(found):
         if each.removed:
-            if each.owner != own and not each.path.startswith(_NAMELESS):
+            if each.owner != own and not each.path.startswith(NAMELESS):
                 return each.path
             continue
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -63,6 +64,8 @@ class DescriptorInfo:
     :ivar position: in bytes. :ivar written: it is open for writing. :ivar path_only: opened with O_PATH.
     :ivar locked: there is a lock or a lease on it. :ivar in_transit: it is a socket with files underway.
     :ivar watched: inode and device of each file that it watches.
+    :ivar semaphore: it is an event counter of which each read takes one (EFD_SEMAPHORE).
+    :ivar direct: opened with O_DIRECT, which for a pipe means that it passes packets.
     """
 
     position: int
@@ -71,6 +74,8 @@ class DescriptorInfo:
     locked: bool
     in_transit: bool
     watched: tuple[tuple[int, int], ...]
+    semaphore: bool = False
+    direct: bool = False
 
 
 def parse_fdinfo(text: str) -> DescriptorInfo:
@@ -85,6 +90,8 @@ def parse_fdinfo(text: str) -> DescriptorInfo:
         bool(re.search(r"^lock:", text, re.MULTILINE)),
         bool(_FILES_IN_TRANSIT.search(text)),
         tuple((int(found[2], 16), int(found[3], 16)) for found in _WATCHED.finditer(text)),
+        values.get("eventfd-semaphore", "0").strip() not in ("0", ""),
+        bool(bits & os.O_DIRECT),
     )
 
 

@@ -14,16 +14,16 @@ from typing import Final
 #: The calls, in the order of the rows below; the kernel has a table of numbers for each architecture.
 _NAMES: Final = (
     "keyctl", "ioprio_set", "set_mempolicy", "rt_sigaction", "ioprio_get", "sched_setattr", "sched_getattr",
-    "rt_sigqueueinfo", "rt_tgsigqueueinfo",
+    "rt_sigqueueinfo", "rt_tgsigqueueinfo", "kcmp",
 )  # fmt: skip
-_GENERIC: Final = (219, 30, 237, 134, 31, 274, 275, 138, 240)
-_ARM: Final = (311, 314, 321, 174, 315, 380, 381, 178, 363)
-_I386: Final = (288, 289, 276, 174, 290, 351, 352, 178, 335)
-_POWER: Final = (271, 273, 261, 173, 274, 355, 356, 177, 322)
-_S390: Final = (280, 282, 270, 174, 283, 345, 346, 178, 330)
-_MIPS: Final = (4282, 4314, 4269, 4194, 4315, 4349, 4350, 4198, 4332)
+_GENERIC: Final = (219, 30, 237, 134, 31, 274, 275, 138, 240, 272)
+_ARM: Final = (311, 314, 321, 174, 315, 380, 381, 178, 363, 378)
+_I386: Final = (288, 289, 276, 174, 290, 351, 352, 178, 335, 349)
+_POWER: Final = (271, 273, 261, 173, 274, 355, 356, 177, 322, 354)
+_S390: Final = (280, 282, 270, 174, 283, 345, 346, 178, 330, 343)
+_MIPS: Final = (4282, 4314, 4269, 4194, 4315, 4349, 4350, 4198, 4332, 4347)
 _TABLES: Final = {
-    ("x86_64", 8): (250, 251, 238, 13, 252, 314, 315, 129, 297),
+    ("x86_64", 8): (250, 251, 238, 13, 252, 314, 315, 129, 297, 312),
     ("x86_64", 4): _I386,
     **{(f"i{number}86", 4): _I386 for number in (3, 4, 5, 6)},
     ("aarch64", 8): _GENERIC,
@@ -39,7 +39,7 @@ _TABLES: Final = {
     ("ppc64", 8): _POWER,
     ("ppc64", 4): _POWER,
     ("ppc", 4): _POWER,
-    ("mips64", 8): (5241, 5273, 5228, 5013, 5274, 5309, 5310, 5127, 5291),
+    ("mips64", 8): (5241, 5273, 5228, 5013, 5274, 5309, 5310, 5127, 5291, 5306),
     ("mips64", 4): _MIPS,
     ("mips", 4): _MIPS,
     ("s390x", 8): _S390,

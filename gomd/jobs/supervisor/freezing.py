@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
 from gomd.jobs.checkpoint import (
     core_mending,
     late_signals,
+    lost_state,
     permissions,
     process_tree,
     restrictions,
+    tcp_repair,
+    written_files,
 )
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles
 from gomd.jobs.checkpoint.frozen_state import FrozenState
@@ -61,6 +64,8 @@ class FreezingSupervisor(HandingSupervisor):
     #: Where that child waits while the job still runs.
     _gate: Gate | None = None
     _order: FreezeOrder | None = None
+    #: SO_REUSEADDR of the job's TCP sockets as the last freeze began: criu overwrites it.
+    _reuse: Mapping[str, int] = {}
     #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
     _links_since: int = 0
 
@@ -126,7 +131,9 @@ class FreezingSupervisor(HandingSupervisor):
         if self._uses_tty:
             names.append(job_terminal.tty_device())
         self._links_since = os.stat(order.directory).st_mtime_ns
-        self._stopped = process_tree.stopped(process_tree.descendants(pid, whole=False))
+        pids = process_tree.descendants(pid, whole=False)
+        self._stopped = process_tree.stopped(pids)
+        self._reuse = tcp_repair.note_reuse(pids)
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
         return FreezeFacts(tuple(names), self._uses_tty)
@@ -191,12 +198,16 @@ class FreezingSupervisor(HandingSupervisor):
                 if private is not None:  # else criu refuses all of them
                     check_locks(process_tree.descendants(pid), private.view())
                 pids = process_tree.descendants(pid)
-                if why := permissions.sockets_that_stay(pids, uid):
+                if why := permissions.sockets_that_stay(pids, uid) or lost_state.reason_to_stay(pids):
                     raise CannotMove(why)
                 if self._has_tty_open(pid) != uses_tty:
                     raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
                 late_signals.note(pids, order.directory)
 
+            def write_out() -> None:
+                written_files.write_out(process_tree.descendants(pid), uid, spec.gid, spec.groups)
+
+            write_out()  # most of it while the job runs
             waiting = core_mending.waiting_calls(process_tree.descendants(pid))
             before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
             criu.dump(
@@ -216,6 +227,7 @@ class FreezingSupervisor(HandingSupervisor):
             pids = process_tree.descendants(pid)
             if not process_tree.keep_stopped(pids):
                 raise CannotMove("it does not stay stopped")
+            write_out()
             restrictions.check_changed(pids, before, process_tree.high_pids)
             if sender is not None:
                 send_trees(sender, order.directory, spec, private)
@@ -299,6 +311,9 @@ class FreezingSupervisor(HandingSupervisor):
         self._stdio.set_waiting_size()
         # Children first: a shell that sees a stopped child takes that for Ctrl-Z.
         pids = process_tree.descendants(self._program.pid, whole=False)
+        if self._reuse:
+            tcp_repair.end_repair(pids, self._reuse)
+            self._reuse = {}
         process_tree.thaw(reversed(pids), but=self._stopped)
         self._watcher.note_stop(self._program.pid in self._stopped)
         waiting, self._waiting_signals = self._waiting_signals, ()

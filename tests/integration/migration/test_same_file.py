@@ -162,6 +162,51 @@ def test_a_shared_file_system(three: list[Host], network_disk: Path, user: str) 
     assert eventually(lambda: os.listdir(network_disk.parent / "server") == ["log"])
 
 
+_WRITES_MAPPED = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as file:
+    memory = mmap.mmap(file.fileno(), 0)
+memory[-4:] = b"new!"
+print("written", flush=True)
+sys.stdin.readline()
+with open(sys.argv[1], "rb") as file:
+    print(memory[-4:].decode(), file.read()[-4:].decode(), flush=True)
+"""
+_SIZE = 2 << 20
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_what_the_kernel_has_not_written_yet(three: list[Host], network_disk: Path, user: str) -> None:
+    """It is with the server before the copy looks, also of a file that is closed and only mapped."""
+    path, server = network_disk / "mapped", network_disk.parent / "server" / "mapped"
+    _write(three[0], path, "old!" * (_SIZE // 4))
+    job = Job(three[0], "-n", "1", PYTHON, "-c", _WRITES_MAPPED, str(path), user=user)
+    eventually(lambda: job.out == b"written\n")
+    assert server.read_text()[-4:] == "old!", "the kernel keeps it until the file is synchronised"
+    moves(job)
+    job.write(b"\n")
+    assert eventually(lambda: job.out == b"written\nnew! new!\n")
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_what_the_server_does_not_take(three: list[Host], network_disk: Path, user: str) -> None:
+    """The job stays, with the reason: its copy would find something else in the file."""
+    limited = "trap '' XFSZ; ulimit -f 1024; exec bindfs -o allow_other,nonempty"
+    server = network_disk.parent / "server"
+    three[0].run("umount", "-l", str(network_disk))
+    three[0].run("sh", "-c", f"{limited} {server} {network_disk}")
+    path = network_disk / "mapped"
+    (server / "mapped").write_text("old!" * (_SIZE // 4))
+    (server / "mapped").chmod(0o666)
+    job = Job(three[0], "-n", "1", PYTHON, "-c", _WRITES_MAPPED, str(path), user=user)
+    eventually(lambda: job.out == b"written\n")
+    said = ask(three[0], f"migrate {job.pid} 2")
+    assert (said.code, said.text) == (405, f"its file {path} cannot be written out: File too large")
+    assert (job.row()["node"], job.row()["state"]) == (1, "running")
+    job.write(b"\n")
+    assert job.wait() == 0
+
+
 def test_a_watched_file_of_a_shared_file_system(three: list[Host], network_disk: Path) -> None:
     """criu could not watch it there: the job stays, and is never stopped for that."""
     path = network_disk / "followed"

@@ -50,6 +50,14 @@ def test_a_signal_of_the_restore(tmp_path: Path, pending: int, name: str) -> Non
         pending_signals.check([300, 301], {300: pending}, str(tmp_path))
 
 
+def test_a_child_that_has_ended(tmp_path: Path) -> None:
+    """criu lets it end by the signal that had ended it, which may still be noted."""
+    process(tmp_path, 300, (0, 1 << 8))
+    status = tmp_path / "300" / "task" / "300" / "status"
+    status.write_text(status.read_text().replace("State:\tT (stopped)", "State:\tZ (zombie)"))
+    pending_signals.check([300], {}, str(tmp_path))
+
+
 def test_the_signal_of_a_timer_of_its_own(tmp_path: Path) -> None:
     """A POSIX timer that expires while the copy is held sends what it was made to send."""
     timers = "ID: 0\nsignal: 37/0000000000000000\nnotify: signal/pid.300\nClockID: 0\n"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint.kernel_objects import stays
+from gomd.jobs.checkpoint.kernel_objects import form_that_stays, stays
 from gomd.jobs.checkpoint.mapped_files import Mapping, parse_maps
 from gomd.jobs.checkpoint.process_status import parse_fdinfo, parse_limits, parse_status
 from gomd.jobs.checkpoint.unix_peers import UnixSocket, outside, parse_sockets
@@ -64,6 +64,18 @@ class ParserTests(SynchronousTestCase):
         self.assertTrue(parse_fdinfo("scm_fds: 2\n").in_transit)
         watch = "inotify wd:1 ino:1a sdev:fd00001 mask:2 ignored_mask:0 fhandle-bytes:8 f_handle:00\n"
         self.assertEqual(parse_fdinfo(watch).watched, ((0x1A, 0xFD00001),))
+        counter = "flags:\t04002\neventfd-count:                3\neventfd-id: 1\neventfd-semaphore: %d\n"
+        self.assertEqual([parse_fdinfo(counter % bit).semaphore for bit in (0, 1)], [False, True])
+        self.assertFalse(parse_fdinfo("flags:\t04002\n").direct)
+        self.assertTrue(parse_fdinfo(f"flags:\t0{os.O_DIRECT | 1:o}\n").direct)
+
+    def test_forms(self) -> None:
+        """A semaphore and a pipe of packets stay; files may be opened O_DIRECT."""
+        for target, semaphore, direct, stays_here in (
+            ("anon_inode:[eventfd]", True, False, True), ("anon_inode:[eventfd]", False, False, False),
+            ("pipe:[7]", False, True, True), ("pipe:[7]", False, False, False), ("/data", False, True, False),
+        ):  # fmt: skip
+            self.assertEqual(bool(form_that_stays(target, semaphore, direct)), stays_here)
 
     def test_limits(self) -> None:
         """Hard ones by name."""

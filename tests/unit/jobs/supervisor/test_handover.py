@@ -27,6 +27,7 @@ _HANDOVER = Handover(
         {300: ProcessAttributes("33", -3, 1.5, {300: ThreadAttributes(
             (1, 3), 16390, 777, (3, 1, -7, 0, 0, 0, 2**64 - 1, 0, 1024), ("thread mitigated",)),
             301: ThreadAttributes()})},
+        sockets={300: {4: ((0, 33, 9),)}},
     ),
 )  # fmt: skip
 
