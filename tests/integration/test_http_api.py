@@ -65,7 +65,7 @@ def test_the_description_is_that_of_the_server(start_daemon: StartDaemon, tmp_pa
         [(media_type, content)] = operation["responses"]["200"]["content"].items()
         if media_type == "text/event-stream":
             if "events" not in path:
-                [(event, value)] = web.watch(f"{path}?c=1")
+                [(event, value)] = web.watch(f"{path}?c=1", **bearer(token))
                 assert event == "message"
                 jsonschema.validate(value, content["schema"])
             continue
