@@ -16,6 +16,7 @@ from libgomd.endpoints import Endpoint
 from libgomd.errors import (
     ConnectionLost,
     GomdError,
+    MalformedReply,
     NodeError,
     NotFound,
     NotPossible,
@@ -24,7 +25,7 @@ from libgomd.errors import (
 from libgomd.jobspec import DEFAULT_SIZE, JobSpec, job_spec
 from libgomd.linesocket import LineSocket, dial
 from libgomd.wire import frames
-from libgomd.wire.lines import Request
+from libgomd.wire.lines import FRAMES, Request
 
 #: Exit statuses of a shell for a command that cannot be executed (126) or is not found (127).
 SHELL_CODES = (126, 127)
@@ -138,7 +139,8 @@ class _Connector:
         try:
             if self._token:
                 line.ask(Request("auth", (self._token,)), ANSWER_TIMEOUT)
-            line.ask(request, ANSWER_TIMEOUT)
+            if (status := line.ask(request, ANSWER_TIMEOUT)).code != FRAMES:  # it gets no job of anybody's
+                raise MalformedReply(f"the answer to {request.verb} is {status.code}, not {FRAMES}")
         except GomdError:
             line.close()
             raise

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -16,7 +19,8 @@ from libgomd.client import connect
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, NotAllowed, TimedOut
 from libgomd.wire import frames
 from tests.integration.client_jobs import AnyClient, walk_blocking
-from tests.integration.lying import Lie, LyingDaemon
+from tests.integration.jobs import GOM
+from tests.integration.lying import GREETING, Lie, LyingDaemon
 
 #: Seconds the clients are given for everything, and those within which they have to have failed.
 TIMEOUT, LIMIT = 0.4, 8.0
@@ -123,3 +127,29 @@ def _test(
 
 for _name, _kind, _lies in CASES:
     setattr(DeferredLies, f"test_{_name}", _test(_kind, _lies))
+
+
+@pytest.mark.parametrize("answer", [b"200 fine\r\n", b"201 a block\r\n.\r\n"])
+def test_gom_sends_no_job_to_what_did_not_say_that_frames_follow(tmp_path: Path, answer: bytes) -> None:
+    """Only a 202 begins the streams of a job; the job is not told to anything else."""
+    heard = bytearray()
+
+    def serve() -> None:
+        connected, _ = listener.accept()
+        with connected:
+            connected.sendall(GREETING)
+            while data := connected.recv(65536):
+                heard.extend(data)
+                connected.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        server = threading.Thread(target=serve)
+        server.start()
+        command = [*GOM, "-c", f"unix:{tmp_path / 's'}", "run", "--", "id"]
+        said = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
+        server.join()
+    assert b"the answer to run is %s, not 202" % answer[:3] in said.stderr
+    assert said.returncode != 0
+    assert bytes(heard) == b"run\r\n"

@@ -34,6 +34,8 @@ __all__ = (
 )  # fmt: skip
 #: Seconds of reading files whole to compare them; what is beyond is sampled.
 WHOLE_SECONDS: Final = 0.1
+#: Descriptors of a job whose sockets are asked every few seconds; before a move all are.
+OFTEN_LOOKED_AT: Final = 1000
 
 
 def read_needs(
@@ -134,7 +136,7 @@ def _look_further(
         *private.stays,
         *_strays(pid, supervisor),
         *inherited_attributes.reasons_to_stay(inherited_attributes.read(pids)),
-        *shared_state.reasons_to_stay(pids, supervisor),
+        *shared_state.reasons_to_stay(list(pids)[:MAX_PROCESSES], supervisor),
         *socket_contents.reasons_to_stay(pids),
         *memory_advice.reasons_to_stay(pids, needs.criu),
         *_terminals_that_stay(pid, pids, supervisor),
@@ -156,7 +158,10 @@ def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:
     """
     pids, own = process_tree.descendants(pid), open_files(supervisor) | _own_terminals(pid)
     found = read_stays(pids, own, supervisor=supervisor, criu=criu)
-    found += [*shared_state.reasons_to_stay(pids, supervisor), *socket_contents.reasons_to_stay(pids)]
+    found += [
+        *shared_state.reasons_to_stay(pids[:MAX_PROCESSES], supervisor),
+        *socket_contents.reasons_to_stay(pids, most=OFTEN_LOOKED_AT),
+    ]
     return found + _strays(pid, supervisor) + _terminals_that_stay(pid, pids, supervisor)
 
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint.borrowed_descriptor import duplicate_of
-from gomd.jobs.checkpoint.socket_options import sockets_of
+from gomd.jobs.checkpoint.socket_options import MAX_DESCRIPTORS, sockets_of
 
 _URGENT: Final = "it has urgent data (MSG_OOB) in a socket that it has not read"
 _EMPTY: Final = "it has an empty datagram in a socket that it has not read"
@@ -33,11 +33,15 @@ _MAX_GROUPS: Final = 256
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def reasons_to_stay(pids: Iterable[int], proc: str = "/proc") -> Iterator[str]:
-    """Yield why the processes ``pids`` cannot move because of what their sockets have; each once."""
+def reasons_to_stay(pids: Iterable[int], proc: str = "/proc", most: int = MAX_DESCRIPTORS) -> Iterator[str]:
+    """
+    Yield why the processes ``pids`` cannot move because of what their sockets have; each once.
+
+    :param most: descriptors that are looked at.
+    """
     pids, told, known = list(pids), set[str](), set[str]()
     groups: list[tuple[int, str]] | None = None
-    for pid, number, inode in sockets_of(pids, proc):
+    for pid, number, inode in sockets_of(pids, proc, most):
         if inode in known:
             continue
         known.add(inode)

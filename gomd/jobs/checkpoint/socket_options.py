@@ -48,6 +48,8 @@ _LEVELS: Final[Mapping[int, tuple[int, ...]]] = {
 _MULTICAST: Final = ((_IP, 33), (_IP, 34), (_IP, 49), (_IPV6, 18), (_IPV6, 19), (_IPV6, 29))
 _SO_PROTOCOL: Final = 38
 
+#: Descriptors that are looked at: a job that has more is refused (`gomd.jobs.checkpoint.job_reader`).
+MAX_DESCRIPTORS: Final = 20_000
 #: By process and descriptor: level, option and value. A socket that several have is there once.
 SocketOptions = Mapping[int, Mapping[int, tuple[tuple[int, int, int], ...]]]
 
@@ -83,11 +85,19 @@ def apply(options: SocketOptions) -> None:
                         _set(borrowed, level, option, value, name)
 
 
-def sockets_of(pids: Iterable[int], proc: str = "/proc") -> Iterator[tuple[int, int, str]]:
-    """Yield process, descriptor and inode of each socket; a process that has ended has none."""
+def sockets_of(
+    pids: Iterable[int], proc: str = "/proc", most: int = MAX_DESCRIPTORS
+) -> Iterator[tuple[int, int, str]]:
+    """
+    Yield process, descriptor and inode of each socket; a process that has ended has none.
+
+    :param most: descriptors that are looked at, whatever they are.
+    """
     for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
             for name in os.listdir(f"{proc}/{pid}/fd"):
+                if (most := most - 1) < 0:
+                    return
                 with suppress(FileNotFoundError):
                     target = os.readlink(f"{proc}/{pid}/fd/{name}")
                     if target.startswith("socket:["):

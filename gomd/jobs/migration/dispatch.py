@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from twisted.internet.defer import DeferredSemaphore
-
 from gomd.jobs.migration.active import ActiveMigrations
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import LOOK, SettledDetails
@@ -16,9 +14,10 @@ from gomd.jobs.migration.protocol import Local, MessageKind, MigrationSide, answ
 from gomd.jobs.migration.recovery import Recovery
 from gomd.jobs.migration.refusals import answer_look
 from gomd.jobs.migration.target import MigrationTarget
+from gomd.jobs.migration.turns import MigrationTurns
 from libgomd.wire.frames import MalformedFrame
 
-#: Maximum number of migrations that may be under way, those included that wait for a free slot.
+#: Maximum number of migrations that may be under way, those included that wait for their turn.
 MAX_ACTIVE_MIGRATIONS: Final = 1000
 _UNKNOWN: Final = "this node knows no such migration"
 #: The messages that a target receives; a source receives the others.
@@ -41,7 +40,7 @@ class MessageDispatcher:
     Takes the messages of other nodes, and what happens to the streams on which they come.
 
     :param recovery: tells which migrations of the journal have not been taken up yet.
-    :param slots: how many jobs may be received at a time.
+    :param turns: how many jobs may be received at a time.
     :param limit: maximum number of migrations that may be under way; offers beyond it are refused.
     """
 
@@ -50,13 +49,13 @@ class MessageDispatcher:
         context: MigrationContext,
         active: ActiveMigrations,
         recovery: Recovery,
-        slots: DeferredSemaphore,
+        turns: MigrationTurns,
         limit: int,
     ) -> None:
         self._context = context
         self._active = active
         self._recovery = recovery
-        self._slots = slots
+        self._turns = turns
         self._limit = limit
 
     def heard(self, message: MigrationMessage, answer: Answer) -> None:
@@ -106,7 +105,7 @@ class MessageDispatcher:
     def _accept(self, offer: MigrationMessage) -> str:
         """Begin at the target; return why it cannot even begin, empty when it has begun."""
         tell = partial(self._active.tell, offer.migration, MigrationTarget.role)
-        target = MigrationTarget(self._context, offer.migration, offer.origin, self._slots, tell)
+        target = MigrationTarget(self._context, offer.migration, offer.origin, self._turns, tell)
         target.hear(offer)
         if self._active.moves(target.job.name):
             return "it is being moved there already"

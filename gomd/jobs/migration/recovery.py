@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Final, NamedTuple
 
-from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -17,6 +16,7 @@ from gomd.jobs.migration.messages import MigrationId
 from gomd.jobs.migration.protocol import MigrationSide, SourceState, TargetState
 from gomd.jobs.migration.source import MigrationSource
 from gomd.jobs.migration.target import MigrationTarget
+from gomd.jobs.migration.turns import MigrationTurns
 from libgomd.errors import GomdError, PeerUnreachable
 from libgomd.wire.frames import MalformedFrame
 
@@ -41,15 +41,15 @@ class Recovery:
     """
     Reads the journal before the jobs are looked for, and goes on with what it says afterwards.
 
-    :param slots: how many jobs may be received at a time.
+    :param turns: how many jobs may be received at a time.
     """
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, context: MigrationContext, active: ActiveMigrations, slots: DeferredSemaphore) -> None:
+    def __init__(self, context: MigrationContext, active: ActiveMigrations, turns: MigrationTurns) -> None:
         self._context = context
         self._active = active
-        self._slots = slots
+        self._turns = turns
         self._records: Sequence[Record] = ()
         self._leftovers: Sequence[str] = ()
         self._pending: set[tuple[str, str]] = set()
@@ -134,7 +134,7 @@ class Recovery:
             raise PeerUnreachable("its supervisor cannot be reached")
         if record.side == MigrationTarget.role:
             tell = partial(self._active.tell, record.migration, MigrationTarget.role)
-            target = MigrationTarget(self._context, record.migration, record.other, self._slots, tell)
+            target = MigrationTarget(self._context, record.migration, record.other, self._turns, tell)
             return _Found(target, await target.find())
         source = MigrationSource(self._context, record.migration, record.other)
         here = tracked is not None and tracked.node == self._context.own_id and jobs.is_connected(job.name)

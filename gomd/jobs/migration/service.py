@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -23,6 +23,7 @@ from gomd.jobs.migration.preflight import SourceFindings
 from gomd.jobs.migration.protocol import MigrationSide, SourceState, State
 from gomd.jobs.migration.recovery import Recovery
 from gomd.jobs.migration.source import MigrationSource
+from gomd.jobs.migration.turns import MigrationTurns
 from libgomd.deadlines import within
 from libgomd.errors import CannotMove, Conflict, NotAllowed, NotFound, PeerUnreachable, TimedOut
 from libgomd.model import Counter
@@ -31,10 +32,11 @@ from libgomd.wire.job_name import JobName
 if TYPE_CHECKING:
     from gomd.jobs.checkpoint.requirements import Requirements
 
-#: Maximum number of jobs that leave this node at the same time, and that are received. Others wait. As many
-#: as `gomd.jobs.relocation.move_all` asks for.
-MAX_CONCURRENT_LEAVING: Final = 8
-MAX_CONCURRENT_RECEIVING: Final = 8
+#: Maximum number of jobs that leave this node at the same time, and that are received. Others wait.
+MAX_CONCURRENT_LEAVING: Final = 16
+MAX_CONCURRENT_RECEIVING: Final = 16
+#: Maximum number of those of one user. As many as `gomd.jobs.relocation.move_all` asks for.
+MAX_CONCURRENT_PER_USER: Final = 8
 #: Seconds after which a caller is told that it is not known yet where the process runs.
 CALLER_TIMEOUT: Final = 590.0
 #: Seconds that a job which has just come may wait for its source's last message before it may leave again.
@@ -57,8 +59,8 @@ class Migrations:
         self, make_context: Callable[[ChannelObserver], MigrationContext], limit: int = MAX_ACTIVE_MIGRATIONS
     ) -> None:
         self._context = context = make_context(self)
-        self._leaving = DeferredSemaphore(MAX_CONCURRENT_LEAVING)
-        receiving = DeferredSemaphore(MAX_CONCURRENT_RECEIVING)
+        self._leaving = MigrationTurns(MAX_CONCURRENT_LEAVING, MAX_CONCURRENT_PER_USER)
+        receiving = MigrationTurns(MAX_CONCURRENT_RECEIVING, MAX_CONCURRENT_PER_USER)
         self.active = ActiveMigrations(context)
         self._recovery = Recovery(context, self.active, receiving)
         self._dispatcher = MessageDispatcher(context, self.active, self._recovery, receiving, limit)
@@ -156,11 +158,11 @@ class Migrations:
             raise CannotMove("; ".join(reasons))
         if not self._context.node(target).up:
             raise PeerUnreachable(f"{self._context.name_of(target)} is down")
-        await self._leaving.acquire()
+        await self._leaving.take(job.uid)
         try:
             state, reason, cost = await self._send(job, target)
         finally:
-            self._leaving.release()
+            self._leaving.release(job.uid)
         if state is not SourceState.MOVED:
             refusal = NotAllowed if UNTRUSTED in reason else CannotMove
             raise refusal(reason or "the other node did not take it")

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from twisted.internet.defer import DeferredSemaphore
-
 from gomd.jobs.lifecycle.supervisors import GONE
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
@@ -25,6 +23,7 @@ from gomd.jobs.migration.page_server import PageServer
 from gomd.jobs.migration.protocol import Act, Local, MessageKind, State, TargetState
 from gomd.jobs.migration.refusals import reasons_to_refuse
 from gomd.jobs.migration.restored_copy import RestoredCopy
+from gomd.jobs.migration.turns import MigrationTurns
 from libgomd.errors import CannotMove, GomdError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class MigrationTarget:
     The `gomd.jobs.migration.driver.SideEffects` of the target.
 
     :param migration: its id. :param source: id of the node from which the job comes.
-    :param slots: how many jobs may be received at a time.
+    :param turns: how many jobs may be received at a time.
     :param tell: is told what happens by itself, with the reason.
     """
 
@@ -53,7 +52,7 @@ class MigrationTarget:
         context: MigrationContext,
         migration: str,
         source: int,
-        slots: DeferredSemaphore,
+        turns: MigrationTurns,
         tell: Callable[[Local, str], None],
     ) -> None:
         self.migration = migration
@@ -61,8 +60,8 @@ class MigrationTarget:
         self.other = source
         self._context = context
         self._tell = tell
-        self._slots = slots
-        self._has_slot = False
+        self._turns = turns
+        self._turn_of: int | None = None
         self._requirements: Requirements | None = None
         self._offer = OfferDetails()
         self._files: dict[str, bytes] = {}
@@ -92,7 +91,7 @@ class MigrationTarget:
         """See `SideEffects.write`."""
         await self._context.write(self.migration, state, self.job.name, self.other, reason)
         if state is TargetState.HOLDING:
-            self._release_slot()
+            self._release_turn()
 
     def send(self, message: MessageKind, reason: str) -> None:
         """See `SideEffects.send`."""
@@ -133,10 +132,11 @@ class MigrationTarget:
 
     async def _prepare(self) -> None:
         context = self._context
-        await self._slots.acquire()
-        self._has_slot = True
         if self._requirements is None:
             raise CannotMove(_CALLED_OFF)
+        uid = self._requirements.uid
+        await self._turns.take(uid)
+        self._turn_of = uid
         self._check_wanted()
         if reasons := await reasons_to_refuse(context, self._requirements, self.job):
             raise CannotMove("; ".join(reasons))
@@ -159,7 +159,7 @@ class MigrationTarget:
     def _check_wanted(self) -> None:
         """:raises CannotMove: it was called off meanwhile, and `_clear` would not see what begins now."""
         if self._cancelled:
-            self._release_slot()
+            self._release_turn()
             raise CannotMove(_CALLED_OFF)
 
     def _memory_failed(self, reason: str) -> None:
@@ -228,7 +228,7 @@ class MigrationTarget:
     async def _thaw(self) -> None:
         """Let the copy run, and track it as a job of this node."""
         context, copy = self._context, self._copy
-        self._release_slot()
+        self._release_turn()
         if self._handed_over or copy is None or copy.running is None:
             return
         if not copy.is_gone:
@@ -246,7 +246,7 @@ class MigrationTarget:
     async def _clear(self) -> None:
         """End whatever has begun, and track the job as before if this is its home."""
         self._cancelled = True
-        self._release_slot()
+        self._release_turn()
         if self._page_server is not None:
             self._page_server.cancel()
         if self._tree_server is not None:
@@ -263,7 +263,7 @@ class MigrationTarget:
             self._context.in_background(self._context.carried.moves.left(self.job.name))
         self._context.jobs.cancel_return(self.job.name)
 
-    def _release_slot(self) -> None:
-        if self._has_slot:
-            self._has_slot = False
-            self._slots.release()
+    def _release_turn(self) -> None:
+        if self._turn_of is not None:
+            uid, self._turn_of = self._turn_of, None
+            self._turns.release(uid)

@@ -51,6 +51,17 @@ def test_processes_that_are_gone_are_left_out() -> None:
     socket_options.apply({(1 << 22) + 1: {3: ((0, 33, 9), (99, 99, 99))}})
 
 
+def test_no_more_descriptors_are_looked_at_than_said(tmp_path: Path) -> None:
+    """A user who opens a million of them must not keep a thread busy for good."""
+    for pid in (300, 301):
+        (tmp_path / str(pid) / "fd").mkdir(parents=True)
+        for number in range(5):
+            (tmp_path / str(pid) / "fd" / str(number)).symlink_to(f"socket:[{pid}{number}]")
+    found = list(socket_options.sockets_of([300, 299, 301], str(tmp_path)))
+    assert len(found) == 10
+    assert list(socket_options.sockets_of([300, 299, 301], str(tmp_path), 7)) == found[:7]
+
+
 def test_groups_of_a_node(tmp_path: Path) -> None:
     """As the kernel shows them, without those that every node is in; what is no line of them is left out."""
     (tmp_path / "igmp").write_text(

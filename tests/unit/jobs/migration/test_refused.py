@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from gomd.interfaces import MigrationSubject, MoveCost
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.protocol import MessageKind
-from gomd.jobs.migration.service import MAX_CONCURRENT_LEAVING
+from gomd.jobs.migration.service import MAX_CONCURRENT_PER_USER
 from libgomd.errors import CannotMove, Conflict, NotFound, PeerUnreachable
 from libgomd.model import JobState, Status
 from tests.unit.jobs.migration.moving import Moving
@@ -106,7 +106,7 @@ class RefusedTests(Moving):
 
     def test_a_repeated_request_is_not_queued_again(self) -> None:
         """A second request for a queued job is refused at once, however often it is sent."""
-        for _ in range(MAX_CONCURRENT_LEAVING + 1):
+        for _ in range(MAX_CONCURRENT_PER_USER + 1):
             self.cluster.begin()
         machine = self.cluster.machines[1]
         machine.hold_freeze = True

@@ -8,7 +8,7 @@ from gomd.interfaces import MoveCost
 from gomd.jobs.migration.journal import Record
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.protocol import TargetState
-from gomd.jobs.migration.service import MAX_CONCURRENT_LEAVING
+from gomd.jobs.migration.service import MAX_CONCURRENT_PER_USER
 from libgomd.wire import frames
 from tests.unit.jobs.memory_network import Link
 from tests.unit.jobs.migration.moving import Moving, cut
@@ -130,7 +130,7 @@ class MovingTests(Moving):
 
     def test_more_than_may_leave_at_a_time(self) -> None:
         """The others are queued, and all of them arrive."""
-        for _ in range(MAX_CONCURRENT_LEAVING + 2):
+        for _ in range(MAX_CONCURRENT_PER_USER + 2):
             self.cluster.begin()
         machine = self.cluster.machines[1]
         machine.hold_freeze = True
@@ -139,7 +139,7 @@ class MovingTests(Moving):
             Deferred.fromCoroutine(self.cluster[1].migrations.migrate(subject, 2)) for subject in subjects
         ]
         self.cluster.settle()
-        self.assertEqual(len(self.cluster[1].migrations.active), MAX_CONCURRENT_LEAVING)
+        self.assertEqual(len(self.cluster[1].migrations.active), MAX_CONCURRENT_PER_USER)
         machine.hold_freeze = False
         for supervisor in tuple(machine.supervisors):
             supervisor.finish_freeze()
