@@ -19,6 +19,7 @@ from typing import Any
 
 from gomd.jobs.checkpoint import criu, page_connection, page_receiver, process_tree
 from gomd.jobs.checkpoint.images import Images
+from gomd.jobs.checkpoint.page_tls import OutgoingStream, client_context
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
 from libgomd.errors import CannotMove
@@ -147,8 +148,7 @@ class _Inside:
                 self._pid,
                 directory,
                 self._names,
-                pages=(to[0], to[1]) if to else None,
-                tls=criu.TlsFiles(*tls) if tls else None,
+                stream=_connected(to, tls) if to and tls else None,
                 limit=60.0,
             )
             pids = process_tree.descendants(self._pid)
@@ -254,6 +254,12 @@ class _Inside:
     def wait(self) -> int:
         """The exit status of the program: of its parent, that is."""
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def _connected(to: list[Any], tls: list[str]) -> OutgoingStream:
+    stream = OutgoingStream(to[0], to[1], client_context(criu.TlsFiles(*tls)))
+    stream.shake_hands()
+    return stream
 
 
 def _serve(program: str) -> None:
