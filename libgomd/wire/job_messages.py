@@ -267,6 +267,9 @@ def to_json(value: JobMessage) -> dict[str, Any]:
         for name in ("tree_port", "precopy"):
             if not told[name]:
                 del told[name]
+    if isinstance(value, AwaitOrder) and not value.criu:
+        for name in ("criu", "directory", "tls"):
+            del told[name]
     if isinstance(value, (SpawnSpec, JobReport)) and not value.identity:
         del told["identity"]
     if isinstance(value, SpawnSpec):

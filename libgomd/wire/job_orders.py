@@ -81,13 +81,18 @@ class AwaitOrder(NamedTuple):
     Get ready for a move. Nothing answers it.
 
     A new supervisor may hear it first: its `SpawnSpec` is about to come, with the job from another node. The
-    supervisor of a job hears it when the job is offered to another node, so that it may soon be frozen.
+    supervisor of a job hears it when the job may soon be frozen. It hears `THAW` if nothing comes of that.
 
     :ivar id: ``HOME-JOB``. :ivar cgroup: as in `SpawnSpec`.
+    :ivar criu: as in the `FreezeOrder` that may follow, and so are ``directory`` and ``tls``. Empty for a new
+        supervisor, and nothing is begun.
     """
 
     id: str
     cgroup: tuple[str, str] | None = None
+    criu: str = ""
+    directory: str = ""
+    tls: tuple[str, str, str] = ("", "", "")
 
     @property
     def do(self) -> str:

@@ -15,10 +15,12 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from gomd.jobs.checkpoint import criu, page_connection, page_receiver, process_tree
 from gomd.jobs.checkpoint.images import Images
+from gomd.jobs.checkpoint.page_tls import OutgoingStream, client_context
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
 from libgomd.errors import CannotMove
@@ -147,8 +149,7 @@ class _Inside:
                 self._pid,
                 directory,
                 self._names,
-                pages=(to[0], to[1]) if to else None,
-                tls=criu.TlsFiles(*tls) if tls else None,
+                stream=_connected(to, tls) if to and tls else None,
                 limit=60.0,
             )
             pids = process_tree.descendants(self._pid)
@@ -176,6 +177,32 @@ class _Inside:
             os.close(descriptor)
         self._pid = pid
         return {"pids": pids, "held": held, "seconds": time.monotonic() - before}
+
+    def begin_in_vain(self, directory: str, die: bool) -> list[int]:
+        """
+        Begin a dump that nobody lets go, and end it. Returns when all of that has ended.
+
+        :param die: the process that has begun it is killed. :returns: the children that are left; and 0, if
+            the job was looked at.
+        """
+        asked = os.path.join(directory, "asked")
+
+        def work() -> None:
+            begun = self._criu.begin_dump(self._pid, directory, self._names, allows=lambda _: os.mkdir(asked))
+            while (
+                len(process_tree.descendants(begun.running.process.pid)) < 2
+            ):  # its script does not wait yet
+                time.sleep(0.01)
+            if die:
+                os.kill(os.getpid(), signal.SIGKILL)
+            begun.close()
+
+        with suppress(CannotMove):  # it was killed
+            ChildTask(work, 30.0).wait()
+        end = time.monotonic() + 20
+        while process_tree.strays(os.getpid()) != [self._pid] and time.monotonic() < end:
+            time.sleep(0.01)
+        return process_tree.strays(os.getpid()) + [0] * os.path.exists(asked)
 
     def use_run(self, directory: str, known: bool) -> None:
         """
@@ -254,6 +281,12 @@ class _Inside:
     def wait(self) -> int:
         """The exit status of the program: of its parent, that is."""
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def _connected(to: list[Any], tls: list[str]) -> OutgoingStream:
+    stream = OutgoingStream(to[0], to[1], client_context(criu.TlsFiles(*tls)))
+    stream.shake_hands()
+    return stream
 
 
 def _serve(program: str) -> None:

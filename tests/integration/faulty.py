@@ -4,9 +4,9 @@
 `python faulty.py FILE OPTION...` runs the daemon in this process. Whenever a test writes FILE, a line of JSON
 as `Fault` has it, the next step of that name does what it says; FILE is then called FILE.fired. A step is
 ``before write STATE``, ``after write STATE``, ``before send WORD``, ``before heard WORD``,
-``before act ACT``, ``after act ACT``, ``before forget``, or on the target ``before precopy`` and ``before
-precopied``: memory is about to come ahead, or all of it has. Nothing of this is in gomd: its methods are
-wrapped here.
+``before act ACT``, ``after act ACT``, ``before forget``, ``before begin freeze``: the source is about to get
+ready for it; or on the target ``before precopy`` and ``before precopied``: memory is about to come ahead, or
+all of it has. Nothing of this is in gomd: its methods are wrapped here.
 """
 
 from __future__ import annotations
@@ -166,6 +166,7 @@ def _be_poor(context: Any) -> None:
 def _prepare(path: Path) -> None:
     from gomd.jobs.checkpoint.precopy_images import PrecopyImages
     from gomd.jobs.migration.context import MigrationContext
+    from gomd.jobs.migration.freeze_preparation import FreezePreparation
     from gomd.jobs.migration.journal import MigrationJournal
     from gomd.jobs.migration.service import Migrations
     from gomd.jobs.migration.source import MigrationSource
@@ -182,6 +183,7 @@ def _prepare(path: Path) -> None:
         )
     heard: Callable[..., str] = lambda message, _answer: f"heard {message.word}"  # noqa: E731
     faults.wrap(Migrations, "heard", heard, lambda part: part._context)
+    faults.wrap(FreezePreparation, "begin", lambda: "begin freeze", lambda part: part._context)
     faults.wrap(MigrationJournal, "forget", lambda _record: "forget", lambda _part: None)
     faults.wrap(PrecopyImages, "finish", lambda: "precopied", lambda _part: None)
     faults.wrap(PrecopyImages, "begin", lambda: "precopy", lambda _part: None)

@@ -178,6 +178,18 @@ def test_a_family(pair: Pair) -> None:
     assert (output + pair.hosts[1].do("read")).split() == ["b", "3", "4"]
 
 
+@pytest.mark.parametrize("die", [False, True])
+def test_a_dump_that_is_begun_and_not_wanted(pair: Pair, die: bool) -> None:
+    """A criu that waits has done nothing with the program, and ends with the process that has begun it."""
+    start(pair, 1_000_000, 500)
+    host = pair.hosts[0]
+    [_pid] = host.do("begin_in_vain", directory=pair.directory("begun"), die=die)
+    assert host.do("states") == "S"
+    output = pair.move(1)
+    assert pair.hosts[1].do("wait") == 0
+    check(output + pair.hosts[1].do("read"), 1_000_000, 500)
+
+
 def test_a_target_with_another_key(pair: Pair) -> None:
     """The memory goes to nobody without the cluster's key; the program runs on at the source."""
     start(pair, 1_000_000, 500)

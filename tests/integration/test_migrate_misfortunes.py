@@ -124,7 +124,7 @@ def test_criu_killed_while_the_job_works_for_it(job: Moving, trio: Trio, call: i
     It then ends by a signal, once and everywhere, and the log says why. Before and behind it the job runs on.
     """
     said = len(trio.nodes[1].lines)
-    inject(trio, job, 1, 2, 1, Fault("before act freeze", "criu", arg=f"{trio.criu} dump ptrace {call}"))
+    inject(trio, job, 1, 2, 1, Fault("before begin freeze", "criu", arg=f"{trio.criu} dump ptrace {call}"))
     until(lambda: job.caller.poll() is not None or job.is_settled(1, 0) == "")
     if job.caller.poll() is None:
         job.settle(1, 0)
@@ -142,7 +142,7 @@ def test_criu_killed_while_the_job_works_for_it(job: Moving, trio: Trio, call: i
 
 def test_called_off_while_the_job_works_for_criu(job: Moving, trio: Trio) -> None:
     """The target goes while criu lets the job make a system call: criu is not killed, the job runs on."""
-    fault = Fault("before act freeze", "criu", arg=f"{trio.criu} dump ptrace 25 delay_enter=1500000")
+    fault = Fault("before begin freeze", "criu", arg=f"{trio.criu} dump ptrace 25 delay_enter=1500000")
     fault.arm(trio.nodes[1].fault)
     asked = job.migrate(2)
     [(_node, _state, pid)] = job.copies()

@@ -13,7 +13,7 @@ import pytest
 
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.page_connection import listen
-from gomd.jobs.checkpoint.tree_connection import TreeReceiver, TreeSender
+from gomd.jobs.checkpoint.tree_connection import TreeReceiver, TreeSender, context
 from libgomd.certificates import page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove
@@ -30,6 +30,12 @@ def _certificates(place: Path, secret: bytes) -> TlsFiles:
     place.mkdir()
     made = write_pem_files(page_server_credentials([ClusterKey.derive(secret)]), str(place), "pages")
     return TlsFiles(made.authorities, made.certificate, made.key)
+
+
+def _sender(port: int, files: TlsFiles, limit: float) -> TreeSender:
+    sender = TreeSender("127.0.0.1", port, context(files, server=False), limit)
+    sender.shake_hands()
+    return sender
 
 
 class _Receiving:
@@ -99,7 +105,7 @@ def test_a_connection_that_breaks_again_and_again(tmp_path: Path) -> None:
     files = _certificates(tmp_path / "tls", bytes(32))
     receiving = _Receiving(tmp_path / "stream", files)
     relay = _Breaking(receiving.port, [100_000, 1_500_000, 20_000, 2_000_000])
-    sent = TreeSender("127.0.0.1", relay.port, files, 60.0).send(_stream)
+    sent = _sender(relay.port, files, 60.0).send(_stream)
     assert receiving.wait() == sent == _PIECES * 20_000
     assert relay.broken == 4
     expected = hashlib.sha256(b"".join(_stream())).hexdigest()
@@ -112,8 +118,8 @@ def test_another_cluster(tmp_path: Path) -> None:
     theirs = _certificates(tmp_path / "theirs", b"x" * 32)
     receiving = _Receiving(tmp_path / "stream", ours)
     with pytest.raises(CannotMove):
-        TreeSender("127.0.0.1", receiving.port, theirs, 5.0).send(_stream)
-    sent = TreeSender("127.0.0.1", receiving.port, ours, 60.0).send(_stream)
+        _sender(receiving.port, theirs, 5.0).send(_stream)
+    sent = _sender(receiving.port, ours, 60.0).send(_stream)
     assert receiving.wait() == sent
 
 
@@ -123,7 +129,7 @@ def test_nothing_listens(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(CannotMove, match="is it filtered"):
-        TreeSender("127.0.0.1", port, files, 5.0)
+        _sender(port, files, 5.0)
 
 
 def test_more_than_may_come(tmp_path: Path) -> None:
@@ -132,6 +138,6 @@ def test_more_than_may_come(tmp_path: Path) -> None:
     receiving = _Receiving(tmp_path / "stream", files, most=1 << 20)
     threading.Timer(3.0, lambda: receiving._listening.shutdown(socket.SHUT_RDWR)).start()
     with pytest.raises(CannotMove):
-        TreeSender("127.0.0.1", receiving.port, files, 3.0).send(_stream)
+        _sender(receiving.port, files, 3.0).send(_stream)
     assert "more than" in str(receiving.wait())
     assert (tmp_path / "stream").stat().st_size <= 1 << 20

@@ -12,6 +12,7 @@ Standard library only: supervisors use it.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +27,20 @@ from libgomd.errors import CannotMove
 DUMPED: Final = "post-dump"
 RESTORED: Final = "post-restore"
 RESUMING: Final = "pre-resume"
+#: Before criu does anything with the job: a `gomd.jobs.checkpoint.begun_dump` waits then.
 _SCRIPT: Final = """#!/bin/sh
+if [ "$CRTOOLS_SCRIPT_ACTION" = pre-dump ]; then
+    [ -z "$GOMD_WAIT" ] || { read -r answer < "$GOMD_WAIT" && [ "$answer" = yes ]; }
+    exit
+fi
 case " $GOMD_MOMENTS " in *" $CRTOOLS_SCRIPT_ACTION "*) ;; *) exit 0;; esac
 echo "$CRTOOLS_SCRIPT_ACTION $CRTOOLS_INIT_PID" > "$GOMD_GATE/ask" || exit 1
 read -r answer < "$GOMD_GATE/answer" && [ "$answer" = yes ]
 """
+#: What lets a dump go on that waits.
+GO: Final = b"yes\n"
+_SET_PDEATHSIG: Final = 1
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 #: Bytes of a refusal.
 _MAX_REFUSAL_BYTES: Final = 4096
 
@@ -59,6 +69,7 @@ class ActionScript:
         self._pid = os.fork()
         if self._pid == 0:
             try:
+                _libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # it has what others see the end of
                 for each in (self._reading, *closes):
                     os.close(each)
                 _wait(directory, allows, writing)
@@ -70,9 +81,15 @@ class ActionScript:
         """Return the arguments for criu."""
         return ("--action-script", f"/proc/{self._pid}/fd/{self._script}")
 
-    def environment(self) -> Mapping[str, str]:
-        """Return the environment variables that criu needs."""
-        return {"GOMD_GATE": self._directory, "GOMD_MOMENTS": " ".join(self._moments)}
+    def environment(self, wait: int = -1) -> Mapping[str, str]:
+        """
+        Return the environment variables that criu needs.
+
+        :param wait: this process's reading end of a pipe, without which criu does not wait: a dump does
+            nothing with the job before `GO` has come through it. When it is closed, criu ends.
+        """
+        told = {"GOMD_GATE": self._directory, "GOMD_MOMENTS": " ".join(self._moments)}
+        return {**told, "GOMD_WAIT": f"/proc/{os.getpid()}/fd/{wait}"} if wait >= 0 else told
 
     def close(self, done: bool = False) -> str:
         """

@@ -15,22 +15,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gomd.jobs.checkpoint import criu_process, kernel_cache
 from gomd.jobs.checkpoint.action_script import DUMPED, ActionScript
-from gomd.jobs.checkpoint.criu_log import explain, known_reason, missing_features
-from gomd.jobs.checkpoint.failure_logs import describe, keep
+from gomd.jobs.checkpoint.criu_log import explain, missing_features
+from gomd.jobs.checkpoint.criu_outcome import check_images, judge
 from gomd.jobs.checkpoint.unprivileged import command_prefix
-from libgomd.errors import CannotMove, NotPossible
+from libgomd.errors import NotPossible
 
 if TYPE_CHECKING:
+    from gomd.jobs.checkpoint.begun_dump import BegunDump
     from gomd.jobs.checkpoint.page_relay import PageRelay
+    from gomd.jobs.checkpoint.page_tls import OutgoingStream
 
 #: Where contrib/get-criu unpacks one on systems whose own criu does not work.
 UNPACKED: Final = "/opt/gomd-criu/criu"
 #: Options on which both sides have to agree: each machine keeps its own cgroups, and files are compared by
 #: their build ids.
 _COMMON: Final = ("--manage-cgroups=ignore", "--file-validation=buildid")
-
-#: What a dump may have done when criu is killed, which nothing can undo: docs/migration-decision.md.
-ENDED_IN_MIDDLE: Final = ", in the middle of its work: a job in which it just made a system call ends with it"
 
 #: Carry TCP connections over. Both ends of each are frozen, so nothing has to be kept from them meanwhile.
 _CONNECTIONS: Final = ("--tcp-established", "--network-lock", "skip")
@@ -95,14 +94,14 @@ class Criu:
         directory: str,
         pipes: Sequence[str],
         *,
-        pages: tuple[str, int] | None = None,
-        tls: TlsFiles | None = None,
         limit: float = 600.0,
         allows: Callable[[int], None] | None = None,
         terminal: int = -1,
         ghost_limit: int = 0,
         connected: bool = False,
         relay: PageRelay | None = None,
+        stream: OutgoingStream | None = None,
+        begun: BegunDump | None = None,
     ) -> None:
         """
         Dump ``pid`` and its descendants to ``directory`` and leave them stopped.
@@ -110,8 +109,6 @@ class Criu:
         When the dump fails they run on as before.
 
         :param pipes: `pipe_name` of what its descriptors share with the supervisor.
-        :param pages: address and port of the page server for its memory; None: it goes to ``directory``, too.
-        :param tls: certificates of the cluster, for the page server, which speaks nothing but TLS.
         :param allows: checks the processes when they are dumped and nobody can continue them; see
             `ActionScript`.
         :param terminal: the job's end of its terminal, of whose session this process is the leader; -1 for a
@@ -120,48 +117,87 @@ class Criu:
             ``directory``; locks are carried over, and links are made in the file system for files that have
             other names only. 0: criu's default, no locks and no links.
         :param connected: dump TCP connections, too. ``allows`` has to see that both ends are the job's.
-        :param relay: to the page server, made beforehand; it is closed here. Without one it is made here.
+        :param relay: to the page server, closed here. :param stream: to the page server, when there is no
+            ``relay``. With neither, the memory goes to ``directory``, too.
+        :param begun: what `begin_dump` returned. It is closed here, and used if it is what is wanted now.
         :raises CannotMove: criu refused, or ``allows`` did; the text is a clause that says why.
         """
+        argv = self._dump_argv(pid, directory, pipes, terminal, ghost_limit, connected)
+        if begun is not None:
+            if stream is not None and begun.argv == argv and begun.let_go():
+                begun.relay.use(stream)
+                self._finish_begun(begun, directory, limit)
+                return
+            begun.close()
+        if stream is not None and relay is None:
+            from gomd.jobs.checkpoint.page_relay import PageRelay  # ssl costs every supervisor memory
+
+            relay = PageRelay(stream)
+        if relay is not None:
+            argv = (*argv, *relay.words())
+        kept = () if relay is None else relay.descriptors()
+        script = None if allows is None else ActionScript(directory, {DUMPED: allows}, kept)
+        try:
+            self._call(argv, directory, "dump", limit, script=script, relay=relay, terminal=terminal)
+        finally:
+            if relay is not None:
+                relay.close()
+        check_images(directory)
+
+    def begin_dump(
+        self,
+        pid: int,
+        directory: str,
+        pipes: Sequence[str],
+        *,
+        allows: Callable[[int], None],
+        terminal: int = -1,
+        ghost_limit: int = 0,
+        connected: bool = False,
+    ) -> BegunDump:
+        """
+        Start criu for a `dump` with the same parameters that may follow.
+
+        Give the result to `dump`, or close it. It does nothing with the job before.
+
+        :raises CannotMove: it cannot be started. :raises NotPossible: likewise.
+        """
+        from gomd.jobs.checkpoint.begun_dump import BegunDump
+
+        kernel_cache.show(directory)
+        argv = self._dump_argv(pid, directory, pipes, terminal, ghost_limit, connected)
+        stdin = criu_process.stdin_of(terminal)
+        return BegunDump(argv, directory, allows, kernel_cache.environment(directory), stdin)
+
+    def _dump_argv(
+        self, pid: int, directory: str, pipes: Sequence[str], terminal: int, ghost_limit: int, connected: bool
+    ) -> tuple[str, ...]:
+        """Return the command of a dump but for what is new each time. The parameters are those of `dump`."""
         external = [word for name in pipes for word in ("--external", name)]
         arguments = [
             "dump", *_paths(directory, "dump"), *_COMMON, "--tree", str(pid), "--leave-stopped", *external,
         ]  # fmt: skip
         if connected:
             arguments += _CONNECTIONS
-        if pages is not None and relay is None:
-            if tls is None:
-                raise ValueError("a page server is spoken to under TLS only")
-            from gomd.jobs.checkpoint.page_relay import PageRelay  # ssl costs every supervisor memory
-            from gomd.jobs.checkpoint.page_tls import OutgoingStream
-
-            relay = PageRelay(OutgoingStream(*pages, tls))
-        if relay is not None:
-            arguments += ["--page-server", "--ps-socket", str(relay.theirs.fileno())]
         if ghost_limit:
             arguments += ["--link-remap", "--file-locks", "--ghost-limit", str(ghost_limit)]
         prefix = command_prefix(pid)
         if prefix:
             arguments.append("--unprivileged")
-        kept = () if relay is None else relay.descriptors()
-        script = None if allows is None else ActionScript(directory, {DUMPED: allows}, kept)
         if terminal >= 0:
             arguments.append("--shell-job")
+        return (*prefix, self.program, *arguments)
+
+    def _finish_begun(self, begun: BegunDump, directory: str, limit: float) -> None:
+        """Wait for a dump that was let go. :raises CannotMove: as `dump` does."""
+        refused, code = "", -1
         try:
-            self._call(
-                (*prefix, self.program, *arguments),
-                directory,
-                "dump",
-                limit,
-                script=script,
-                relay=relay,
-                terminal=terminal,
-            )
+            code, text = criu_process.finish(begun.running, limit, -1, begun.relay)
         finally:
-            if relay is not None:
-                relay.close()
-        if not os.path.exists(os.path.join(directory, "inventory.img")):
-            raise CannotMove("criu said it was done, but left no images")
+            refused = begun.script.close(done=code == 0)
+            begun.relay.close()
+        judge(code, text, refused, directory, "dump", begun.relay)
+        check_images(directory)
 
     def restore(
         self,
@@ -237,43 +273,8 @@ class Criu:
         finally:
             if script is not None:
                 refused = script.close(done=code == 0)
-        if refused:
-            raise CannotMove(refused)
-        if code < 0 and name == "dump":
-            raise CannotMove(f"criu was ended by signal {-code}{ENDED_IN_MIDDLE}")
-        if code and relay is not None and relay.failure:
-            raise CannotMove(relay.failure)
-        if code:
-            unknown = f"criu was ended by signal {-code}" if code < 0 else ""
-            log = _read_log(os.path.join(directory, f"{name}.log")) + text
-            if not log and _is_full(directory):  # not even for the log
-                unknown = "no space is left where the images are written"
-            raise CannotMove(explain(log, unknown) if unknown else explain_failure(log, directory, name))
+        judge(code, text, refused, directory, name, relay)
 
 
 def _paths(directory: str, name: str) -> tuple[str, ...]:
     return ("--images-dir", directory, "--log-file", f"{name}.log", "-v2")
-
-
-def explain_failure(log: str, directory: str, name: str) -> str:
-    """
-    Return why criu failed, a clause; where there are no words for it, keep its log and name that. Blocks.
-
-    :param directory: of the images. :param name: of the log: ``dump`` or ``restore``.
-    """
-    return known_reason(log) or describe(log, name, keep(directory, name, log))
-
-
-def _read_log(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read(criu_process.MAX_LOG_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _is_full(directory: str) -> bool:
-    try:
-        return os.statvfs(directory).f_bavail == 0
-    except OSError:
-        return False

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from libgomd.errors import CannotMove, NotPossible
 
@@ -30,6 +30,17 @@ _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 
 class CallerGone(Exception):
     """The daemon that wanted a copy is gone, so nobody will resume it."""
+
+
+class Running(NamedTuple):
+    """
+    A criu that was started: `finish` has to follow.
+
+    :ivar output: the pipe of what it prints.
+    """
+
+    process: subprocess.Popen[bytes]
+    output: int
 
 
 def run(
@@ -54,13 +65,38 @@ def run(
     :raises CannotMove: it took too long and was killed, or ``before`` refused.
     :raises CallerGone: see `gomd.jobs.checkpoint.criu.Criu.restore`.
     """
+    running = start(argv, descriptors, more, before, stdin_of(terminal), relay)
+    code, text = finish(running, limit, caller, relay)
+    if before is not None and code == _NOT_PREPARED:
+        raise CannotMove(text)
+    return code, text
+
+
+def stdin_of(terminal: int) -> int:
+    """Return the standard input of criu for a job with a terminal, or with none, -1."""
+    return terminal if terminal >= 0 else subprocess.DEVNULL
+
+
+def start(
+    argv: Sequence[str],
+    descriptors: Sequence[int],
+    more: Mapping[str, str],
+    before: Callable[[], None] | None,
+    stdin: int,
+    relay: PageRelay | None,
+) -> Running:
+    """
+    Start criu. The parameters are those of `run`.
+
+    :param stdin: its standard input. :raises NotPossible: there is no such program.
+    """
     passed = [*descriptors, *([] if relay is None else [relay.theirs.fileno()])]
     output, write = os.pipe()
     os.set_blocking(output, False)
     os.set_blocking(write, False)  # a criu that prints too much loses some of it, and never waits
     try:
         process = subprocess.Popen(  # noqa: S603 - no shell, and argv is ours
-            argv, stdin=terminal if terminal >= 0 else subprocess.DEVNULL, stdout=write, stderr=write,
+            argv, stdin=stdin, stdout=write, stderr=write,
             pass_fds=passed, env={**_ENVIRONMENT, **more}, cwd="/",
             preexec_fn=None if before is None else _prepared(before),
         )  # fmt: skip
@@ -71,6 +107,14 @@ def run(
         ) from error
     finally:
         os.close(write)
+    if relay is not None:
+        relay.theirs.close()
+    return Running(process, output)
+
+
+def finish(running: Running, limit: float, caller: int, relay: PageRelay | None) -> tuple[int, str]:
+    """Wait for the end of criu, as `run` does. Blocks."""
+    process, output = running
     try:
         try:
             code = _end_of(process, limit, caller, relay)
@@ -81,8 +125,6 @@ def run(
             text = os.read(output, MAX_LOG_BYTES).decode("utf-8", "replace")
         except BlockingIOError:
             text = ""
-        if before is not None and code == _NOT_PREPARED:
-            raise CannotMove(text)
         return code, text
     finally:
         os.close(output)
@@ -134,8 +176,6 @@ def _end_of(
     :raises TimeoutExpired: it goes on after ``limit`` seconds.
     :raises CallerGone: the other end of ``caller`` was closed.
     """
-    if relay is not None:
-        relay.theirs.close()
     handle, end = os.pidfd_open(process.pid), time.monotonic() + limit
     try:
         while True:

@@ -178,7 +178,8 @@ def _terminals_that_stay(pid: int, pids: Collection[int], supervisor: int) -> li
 
 def _strays(pid: int, supervisor: int) -> list[str]:
     """Return why a job stays of which not every process descends from the first one."""
-    return [process_tree.STRAYS] if any(each != pid for each in process_tree.strays(supervisor)) else []
+    others = [each for each in process_tree.strays(supervisor) if each != pid]
+    return [] if all(process_tree.is_fork(each, supervisor) for each in others) else [process_tree.STRAYS]
 
 
 def open_files(pid: int) -> frozenset[str]:

@@ -27,21 +27,29 @@ _SO_SNDBUFFORCE: Final = 32
 
 class PageRelay:
     """
-    :param stream: to the page server. It is closed with this.
+    :param stream: to the page server, closed with this; None: `use` gives it before criu sends anything.
     :ivar theirs: the socket for criu; close it when criu has it.
     :ivar failure: why the memory cannot be passed on, empty while it can. :ivar passed: bytes, so far.
     """
 
-    def __init__(self, stream: OutgoingStream) -> None:
+    def __init__(self, stream: OutgoingStream | None) -> None:
         self.failure = ""
         self.passed = 0
-        self._stream: OutgoingStream | None = stream
+        self._stream = stream
         self._ours, self.theirs = socket.socketpair()
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._requests = page_images.RequestReader(resource.getpagesize())
         self._answered = 0
         with suppress(OSError):
             self.theirs.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _KERNEL_BUFFER_BYTES)
+
+    def use(self, stream: OutgoingStream) -> None:
+        """Take the stream to the page server."""
+        self._stream = stream
+
+    def words(self) -> tuple[str, ...]:
+        """Return the arguments for criu."""
+        return ("--page-server", "--ps-socket", str(self.theirs.fileno()))
 
     def register(self, poll: select.poll) -> None:
         """Poll for what is to be passed on."""

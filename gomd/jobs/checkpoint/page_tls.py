@@ -26,11 +26,14 @@ class OutgoingStream:
 
     What is sent is encrypted in memory and goes to the kernel at once, not in records of 16 kB.
 
+    It only says the first word of TLS; call `shake_hands` before anything is sent.
+
     :param address: of the page server, with ``port``. Blocks while it connects.
+    :param context: from `client_context`.
     :raises CannotMove: it cannot be done.
     """
 
-    def __init__(self, address: str, port: int, files: TlsFiles) -> None:
+    def __init__(self, address: str, port: int, context: ssl.SSLContext) -> None:
         try:
             self._plain = socket.create_connection((address, port), STALL_TIMEOUT)
         except OSError as error:
@@ -38,7 +41,17 @@ class OutgoingStream:
         try:
             self._plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self._tls = _context(files, server=False).wrap_bio(self._incoming, self._outgoing)
+            self._tls = context.wrap_bio(self._incoming, self._outgoing)
+            with suppress(ssl.SSLWantReadError):
+                self._tls.do_handshake()
+            self._flush()
+        except OSError as error:
+            self._plain.close()
+            raise CannotMove(reason(error)) from error
+
+    def shake_hands(self) -> None:
+        """Wait until the other end has proved what it is. Blocks. :raises CannotMove: it has not."""
+        try:
             self._shake_hands()
         except OSError as error:
             self._plain.close()
@@ -154,6 +167,14 @@ def reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return _DIFFER
     return f"{BROKEN} ({error.strerror or 'it does not answer'})"
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return what an `OutgoingStream` needs of the certificates. Blocks. :raises CannotMove: it cannot be."""
+    try:
+        return _context(files, server=False)
+    except OSError as error:
+        raise CannotMove(f"the cluster's certificates cannot be used: {error.strerror or error}") from error
 
 
 def _context(files: TlsFiles, server: bool) -> ssl.SSLContext:

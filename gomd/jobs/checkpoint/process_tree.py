@@ -100,6 +100,25 @@ def strays(supervisor: int) -> list[int]:
     return [pid for pid in children(supervisor) if state(pid) not in ENDED]
 
 
+def is_fork(pid: int, supervisor: int) -> bool:
+    """
+    Return whether a child of a supervisor looks like one that freezes its job. Blocks briefly.
+
+    A process of the job can look like it, too. So this is for what is asked beforehand, and the supervisor,
+    which knows its child, looks once more when the job is frozen.
+    """
+    try:
+        same = os.path.samefile(f"/proc/{pid}/exe", f"/proc/{supervisor}/exe")
+        return same and _name(pid) == _name(supervisor)
+    except OSError:
+        return False
+
+
+def _name(pid: int) -> bytes:
+    with open(f"/proc/{pid}/comm", "rb") as file:
+        return file.read(100)
+
+
 def state(pid: int) -> str:
     """Return the state of a process, ``X`` when there is none, ``?`` when that cannot be seen."""
     try:

@@ -54,30 +54,48 @@ def context(files: TlsFiles, server: bool) -> ssl.SSLContext:
 
 class TreeSender:
     """
-    The source's end. It connects at once.
+    The source's end. It connects at once, and says the first word of TLS; call `shake_hands` before `send`.
 
-    :param limit: seconds for all of it.
-    :raises CannotMove: the target cannot be reached, or is not of this cluster.
+    :param tls: from `context`. :param limit: seconds for all of it.
+    :raises CannotMove: the target cannot be reached.
     """
 
-    def __init__(self, address: str, port: int, files: TlsFiles, limit: float) -> None:
+    def __init__(self, address: str, port: int, tls: ssl.SSLContext, limit: float) -> None:
         self._place = address, port
-        self._context = context(files, server=False)
+        self._context = tls
         self._end = time.monotonic() + limit
         self._connection: ssl.SSLSocket | None = None
         try:
-            self._connect()
+            connection = self._connection = self._connect()
+            connection.settimeout(0)
+            with suppress(ssl.SSLWantReadError):
+                connection.do_handshake()
         except _BROKEN as error:
-            raise CannotMove(
-                f"no connection to {address} port {port} for its temporary files ({error}): is it filtered?"
-            ) from error
+            self.close()
+            raise self._no_connection(error) from error
 
-    def _connect(self) -> None:
+    def shake_hands(self) -> None:
+        """Wait until the target has proved what it is. Blocks. :raises CannotMove: it has not."""
+        assert self._connection is not None
+        try:
+            self._connection.settimeout(HANDSHAKE_TIMEOUT)
+            self._connection.do_handshake()
+        except _BROKEN as error:
+            self.close()
+            raise self._no_connection(error) from error
+
+    def _no_connection(self, error: Exception) -> CannotMove:
+        address, port = self._place
+        return CannotMove(
+            f"no connection to {address} port {port} for its temporary files ({error}): is it filtered?"
+        )
+
+    def _connect(self) -> ssl.SSLSocket:
         plain = socket.create_connection(self._place, HANDSHAKE_TIMEOUT)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._connection = self._context.wrap_socket(plain)
+            return self._context.wrap_socket(plain, do_handshake_on_connect=False)
         except BaseException:
             plain.close()
             raise
@@ -100,7 +118,9 @@ class TreeSender:
                 if now > min(return_by, self._end):
                     raise CannotMove(f"the connection for its temporary files broke ({broken})") from broken
                 try:
-                    self._connect()
+                    again = self._connect()
+                    again.do_handshake()
+                    self._connection = again
                 except _BROKEN:
                     time.sleep(_RETRY_INTERVAL)
 

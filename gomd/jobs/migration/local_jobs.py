@@ -18,7 +18,7 @@ from libgomd.errors import GomdError, NotFound
 from libgomd.model import Job, JobState
 from libgomd.wire.frames import MOVED, encode_signal
 from libgomd.wire.job_messages import JobReport, encode
-from libgomd.wire.job_orders import END, AwaitOrder, PlainOrder
+from libgomd.wire.job_orders import END, THAW, AwaitOrder, PlainOrder
 
 
 class LocalJobs:
@@ -180,11 +180,17 @@ class LocalJobs:
 
     # -- a job that leaves
 
-    def await_freeze(self, name: str) -> None:
-        """Let the supervisor of a job get ready to freeze it, if it is connected."""
+    def await_freeze(self, name: str, criu: str, directory: str, tls: tuple[str, str, str]) -> None:
+        """Let the supervisor of a job get ready to freeze it, if it is connected. See `AwaitOrder`."""
         job = self.get(name)
         if job is not None and job.connected:
-            job.relay.to_job(encode(AwaitOrder(name)))
+            job.relay.to_job(encode(AwaitOrder(name, None, criu, directory, tls)))
+
+    def forgo_freeze(self, name: str) -> None:
+        """Let the supervisor of a job that is not frozen end what `await_freeze` has begun."""
+        job = self.get(name)
+        if job is not None and job.connected:
+            job.relay.to_job(encode(PlainOrder(THAW)))
 
     def begin_leaving(self, name: str, supervisor_lost: Callable[[str], None]) -> None:
         """

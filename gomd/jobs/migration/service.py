@@ -17,6 +17,7 @@ from gomd.jobs.migration.active import ActiveMigrations
 from gomd.jobs.migration.channels import ChannelObserver
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.dispatch import MAX_ACTIVE_MIGRATIONS, MessageDispatcher
+from gomd.jobs.migration.freeze_preparation import FreezePreparation
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.obstacles import Obstacles
 from gomd.jobs.migration.preflight import SourceFindings
@@ -175,15 +176,20 @@ class Migrations:
         :returns: the final state, the reason for it, which is empty when all went well, and what it took.
         """
         context = self._context
-        found = await self._look(job)
-
-        async def withdraw() -> None:
-            await context.checks.withdraw(job, found.requirements)
-
+        preparation = FreezePreparation(context, self._new_id(job), job.name)
+        preparation.begin()
         try:
-            return await self._send_found(job, target, found.requirements, withdraw)
+            found = await self._look(job)
+
+            async def withdraw() -> None:
+                await context.checks.withdraw(job, found.requirements)
+
+            try:
+                return await self._send_found(job, target, found.requirements, withdraw, preparation)
+            finally:
+                await withdraw()
         finally:
-            await withdraw()
+            preparation.end()
 
     async def _send_found(
         self,
@@ -191,6 +197,7 @@ class Migrations:
         target: int,
         requirements: Requirements,
         answered: Callable[[], Awaitable[None]],
+        preparation: FreezePreparation,
     ) -> tuple[State, str, MoveCost]:
         """See `_send`. :param answered: is called when the target has said that the job can come."""
         context = self._context
@@ -203,13 +210,14 @@ class Migrations:
         data = encode_requirements(requirements)
         source = MigrationSource(
             context,
-            self._new_id(job),
+            preparation.migration,
             target,
             data,
             answered,
             requirements.private_bytes,
             requirements.terminals,
             requirements.memory,
+            preparation,
         )
         settled: Deferred[State] = Deferred()
         driver = self.active.begin(source, *MigrationSide.offer(), waiting=settled)

@@ -19,6 +19,7 @@ from gomd.jobs.migration.details import (
     WaitingSignal,
     decode_signals,
 )
+from gomd.jobs.migration.freeze_preparation import ROLE, FreezePreparation
 from gomd.jobs.migration.messages import MAX_FILES_BYTES, MigrationId, MigrationMessage
 from gomd.jobs.migration.protocol import Act, MessageKind, SourceState, State
 from gomd.jobs.migration.refusals import reasons_of_age, takes_no_files
@@ -43,12 +44,12 @@ class MigrationSource:
     :param answered: is called when the target has said that the job can come, for the proofs that it needed.
     :param private_bytes: see `OfferDetails`.
     :param terminals: whether it has terminals, which an older version of gomd cannot take.
-    :param memory: bytes that it occupies.
+    :param memory: bytes that it occupies. :param preparation: of its freeze; None: it has not begun.
     :ivar timeline: of its steps.
     :ivar left: whether nothing of the job is left here. :ivar signals: those that came while it was stopped.
     """
 
-    role: Final = "source"
+    role: Final = ROLE
     _log: ClassVar[Logger] = Logger()
 
     def __init__(
@@ -61,6 +62,7 @@ class MigrationSource:
         private_bytes: int | None = None,
         terminals: bool = False,
         memory: int = 0,
+        preparation: FreezePreparation | None = None,
     ) -> None:
         self.migration = migration
         self.job = MigrationId.parse(migration)
@@ -68,6 +70,7 @@ class MigrationSource:
         self.left = False
         self.signals: tuple[WaitingSignal, ...] = ()
         self._context = context
+        self._preparation = preparation or FreezePreparation(context, migration, self.job.name)
         self._requirements = requirements
         self._answered = answered
         self._terminals = terminals
@@ -123,8 +126,6 @@ class MigrationSource:
             details = SettledDetails(self.signals)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details, files)
         context.channels.send(self.other, sent, ours=True)
-        if message is MessageKind.OFFER:
-            context.jobs.await_freeze(name)
 
     def hear(self, message: MigrationMessage) -> None:
         """Take what a message of the target says besides its word."""
@@ -158,9 +159,11 @@ class MigrationSource:
         if reasons := reasons_of_age(self._terminals, self._abilities, context.name_of(self.other)):
             raise CannotMove("; ".join(reasons))
         address = context.node(self.other).address
-        tls = await context.certificates()
-        directory = await images.make(self.migration, self.role)
+        directory, tls = await self._preparation.take()
         if self._stays:
+            context.jobs.forgo_freeze(
+                self.job.name
+            )  # it may have heard of the freeze after it was told to stay
             await images.remove(self.migration, self.role)
             raise CannotMove("it stays here")
         order = FreezeOrder(

@@ -45,6 +45,10 @@ class ChildTask:
                     os._exit(1)
         os.close(writing)
 
+    def extend(self, limit: float) -> None:
+        """Take note that ``work`` has given itself ``limit`` seconds from now on."""
+        self._limit, self._began = limit, time.monotonic()
+
     def fileno(self) -> int:
         """Return the descriptor to poll for reading before `feed`."""
         return self._reading

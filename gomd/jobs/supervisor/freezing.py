@@ -9,39 +9,31 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn
 
-from gomd.jobs.checkpoint import (
-    core_mending,
-    late_signals,
-    lost_state,
-    permissions,
-    process_tree,
-    restrictions,
-    tcp_repair,
-    written_files,
-)
-from gomd.jobs.checkpoint.criu import Criu, TlsFiles
+from gomd.jobs.checkpoint import process_tree, tcp_repair
 from gomd.jobs.checkpoint.frozen_state import FrozenState
-from gomd.jobs.checkpoint.move_limits import largest
-from gomd.jobs.checkpoint.private_files import check_locks
 from gomd.jobs.checkpoint.terminals import TERMINAL_STAYS
 from gomd.jobs.supervisor import job_terminal, pipes
 from gomd.jobs.supervisor.child_task import ChildTask
+from gomd.jobs.supervisor.control_socket import ControlSocket
+from gomd.jobs.supervisor.early_freeze import EARLY_LIMIT, EarlyFreeze
 from gomd.jobs.supervisor.early_group import EarlyGroup
 from gomd.jobs.supervisor.exit_watcher import end_the_rest
+from gomd.jobs.supervisor.freeze_work import CHILD_GRACE, FreezeWork, check_family
 from gomd.jobs.supervisor.handing import HandingSupervisor
 from gomd.jobs.supervisor.job_group import FREEZE_ALLOWANCE
-from gomd.jobs.supervisor.precopying import CALLED_OFF, Ahead, FreezeFacts, Gate, send_ahead
-from gomd.jobs.supervisor.private_transfer import has_shared_memory, outside_order, send_trees, tree_sender
+from gomd.jobs.supervisor.lingering import DESERTED_CHECK_INTERVAL
+from gomd.jobs.supervisor.precopying import CALLED_OFF, FreezeFacts, Gate
+from gomd.jobs.supervisor.private_transfer import outside_order
+from gomd.jobs.supervisor.spawn import SupervisorEnvironment
 from libgomd.errors import CannotMove
 from libgomd.wire import job_messages
+from libgomd.wire.job_messages import SpawnSpec
 from libgomd.wire.job_orders import END, FREEZE, AwaitOrder, FreezeOrder, LockOrder, Order, OrderOutcome
 
-#: Seconds a child may take beyond criu's own limit.
-CHILD_GRACE = 10.0
 #: Seconds the answer to the order that ends this process may take.
 _LAST_ANSWER_TIMEOUT = 5.0
 #: Seconds that a freeze may take to let go of a thread when it is called off. It takes milliseconds.
@@ -69,6 +61,16 @@ class FreezingSupervisor(HandingSupervisor):
     #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
     _links_since: int = 0
 
+    def __init__(
+        self,
+        spec: SpawnSpec,
+        environment: SupervisorEnvironment,
+        control: ControlSocket,
+        deserted_check: float = DESERTED_CHECK_INTERVAL,
+    ) -> None:
+        super().__init__(spec, environment, control, deserted_check)
+        self._early = EarlyFreeze()
+
     def _carry_out(self, order: Order) -> None:
         try:
             if isinstance(order, FreezeOrder):
@@ -77,9 +79,7 @@ class FreezingSupervisor(HandingSupervisor):
                 self._spec = self._spec._replace(lock=order.lock)
                 self._write_job()
             elif isinstance(order, AwaitOrder):
-                # Else it would be imported, for 15 ms, between the order to freeze and the freeze.
-                with suppress(Exception):  # the freeze says why, and the job goes on
-                    from gomd.jobs.checkpoint import page_relay  # noqa: F401
+                self._get_ready(order)
             elif order.do == END:
                 self._leave_for_good()
             else:
@@ -107,36 +107,59 @@ class FreezingSupervisor(HandingSupervisor):
             raise CannotMove(self._environment.why_not)
         if self._spec.tty and self._terminal is None:
             raise CannotMove(TERMINAL_STAYS)
-        _check_family(os.getpid(), (self._program.pid,))
         if self._private is not None:
             if not order.tree_port:
                 raise CannotMove("the other node cannot take its temporary files")
             order = outside_order(order, self._private)
+        if order.precopy or not self._early.is_for(order):
+            self._early.end()
+        check_family(os.getpid(), (self._program.pid, self._early.pid))
         self._order = order
-        limit = order.limit + CHILD_GRACE
+        limit, work = order.limit + CHILD_GRACE, self._work(self._program.pid)
         if order.precopy:
             gate = Gate()
-            self._task = ChildTask(self._freeze_work(self._program.pid, order, gate), limit)
+            self._task = ChildTask(lambda: work.run(order, gate), limit)
             gate.enter_supervisor()
             self._gate = gate
-        else:
-            work = self._freeze_work(self._program.pid, order, self._begin_freeze(order))
-            self._task = ChildTask(work, limit)
+            return
+        facts = self._begin_freeze(order)
+        self._task = self._early.take(order, facts, limit) or ChildTask(lambda: work.run(order, facts), limit)
+
+    def _get_ready(self, order: AwaitOrder) -> None:
+        """Let a child get ready to freeze the job, unless it cannot be frozen: the freeze says why not."""
+        if self._frozen or self._task is not None or not order.criu:
+            return
+        program, watcher, has_terminal = self._program, self._watcher, self._terminal is not None
+        if program is None or watcher.status is not None or self._spec.tty != has_terminal:
+            return
+        if not self._environment.namespace:
+            return
+        expected = FreezeOrder(order.criu, order.directory, "", 0, order.tls, EARLY_LIMIT)
+        if self._private is not None:
+            expected = outside_order(expected, self._private)
+        self._early.end()
+        self._early.begin(expected, self._facts(program.pid), self._work(program.pid))
+
+    def _facts(self, pid: int) -> FreezeFacts:
+        """Return what criu has to know of the job now. :param pid: of its first process."""
+        names, uses_tty = [name for name in self._pipe_names() if name], self._has_tty_open(pid)
+        if uses_tty:
+            names.append(job_terminal.tty_device())
+        return FreezeFacts(tuple(names), uses_tty)
 
     def _begin_freeze(self, order: FreezeOrder) -> FreezeFacts:
         """From here on do nothing with the job by itself; return what criu has to know of it."""
         assert self._program is not None
-        pid, names = self._program.pid, [name for name in self._pipe_names() if name]
-        self._uses_tty = self._has_tty_open(pid)
-        if self._uses_tty:
-            names.append(job_terminal.tty_device())
+        pid = self._program.pid
+        facts = self._facts(pid)
+        self._uses_tty = facts.uses_tty
         self._links_since = os.stat(order.directory).st_mtime_ns
         pids = process_tree.descendants(pid, whole=False)
         self._stopped = process_tree.stopped(pids)
         self._reuse = tcp_repair.note_reuse(pids)
         self._set_frozen(True)
         self._limit_memory(FREEZE_ALLOWANCE)
-        return FreezeFacts(tuple(names), self._uses_tty)
+        return facts
 
     def _admit(self) -> None:
         """Let the child that has sent the memory ahead freeze the job, or call it off."""
@@ -157,6 +180,7 @@ class FreezingSupervisor(HandingSupervisor):
 
     def _call_off(self, reason: str) -> None:
         """End the child that sends the memory ahead: the job has not been touched."""
+        self._early.end()
         task, self._task = self._task, None
         gate, self._gate = self._gate, None
         if gate is not None:
@@ -168,74 +192,15 @@ class FreezingSupervisor(HandingSupervisor):
 
     def _on_disconnected(self) -> None:
         super()._on_disconnected()
-        if self._task is not None and not self._frozen:
+        if not self._frozen:
             self._call_off("the daemon that wanted it is gone")
 
-    def _freeze_work(
-        self, pid: int, order: FreezeOrder, facts: FreezeFacts | Gate
-    ) -> Callable[[], dict[str, object]]:
-        """Return what the child does. :param facts: a `Gate`: they are had there, when the memory is sent."""
-        private, spec, arrival, uid = self._private, self._spec, self._arrival, self._spec.uid
+    def _work(self, pid: int) -> FreezeWork:
+        """Return what a child does that freezes the job. :param pid: of its first process."""
         terminal = -1 if self._terminal is None else self._terminal.slave
-        criu, supervisor = Criu(order.criu), os.getpid()
-
-        def work() -> dict[str, object]:
-            own = os.getpid()
-            self._let_go()
-            memory_sent = bool(order.tree_port) and has_shared_memory(pid)
-            sender = tree_sender(order) if order.tree_port else None
-            ahead: Ahead | None = None
-            if isinstance(facts, Gate):
-                facts.enter_child()
-                if not memory_sent:
-                    ahead = send_ahead(order, pid)
-                names, uses_tty = facts.wait()
-            else:
-                names, uses_tty = facts
-
-            def allows(_pid: int) -> None:
-                _check_family(supervisor, (pid, own))
-                if private is not None:  # else criu refuses all of them
-                    check_locks(process_tree.descendants(pid), private.view())
-                pids = process_tree.descendants(pid)
-                if why := permissions.sockets_that_stay(pids, uid) or lost_state.reason_to_stay(pids):
-                    raise CannotMove(why)
-                if self._has_tty_open(pid) != uses_tty:
-                    raise CannotMove("it opened or closed /dev/tty just as it was to be frozen: try again")
-                late_signals.note(pids, order.directory)
-
-            def write_out() -> None:
-                written_files.write_out(process_tree.descendants(pid), uid, spec.gid, spec.groups)
-
-            write_out()  # most of it while the job runs
-            waiting = core_mending.waiting_calls(process_tree.descendants(pid))
-            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
-            criu.dump(
-                pid,
-                order.directory,
-                names,
-                pages=None if memory_sent else (order.address, order.port),
-                tls=TlsFiles(*order.tls),
-                limit=order.limit - (0.0 if ahead is None else ahead.seconds),
-                allows=allows,
-                terminal=terminal,
-                ghost_limit=largest(spec.private_tmp) if private is not None else 0,
-                connected=permissions.is_connected(process_tree.descendants(pid, whole=False)),
-                relay=None if ahead is None else ahead.relay,
-            )
-            core_mending.mend(order.directory, waiting)
-            pids = process_tree.descendants(pid)
-            if not process_tree.keep_stopped(pids):
-                raise CannotMove("it does not stay stopped")
-            write_out()
-            restrictions.check_changed(pids, before, process_tree.high_pids)
-            if sender is not None:
-                send_trees(sender, order.directory, spec, private)
-            state = FrozenState.read(pids, arrival, order.directory)
-            sent, seconds = (0, 0.0) if ahead is None else ahead[1:]
-            return {"state": state.encode(), "sent": [memory_sent, sent, round(seconds, 4)]}
-
-        return work
+        return FreezeWork(
+            pid, self._spec, self._private, self._arrival, terminal, self._let_go, self._has_tty_open
+        )
 
     def _let_go(self) -> None:
         """Close, in a child, what the job or the daemon sees the end of when this supervisor closes it."""
@@ -253,9 +218,11 @@ class FreezingSupervisor(HandingSupervisor):
         for waiting in (self._task, self._gate):
             if waiting is not None:
                 poll.register(waiting.fileno(), select.POLLIN)
+        self._early.register(poll)
 
     def _handle(self, ready: dict[int, int]) -> None:
         """Let a child freeze the job, and finish a freeze whose child has ended."""
+        self._early.handle(ready)
         if self._gate is not None and self._gate.fileno() in ready:
             self._admit()
         if self._task is not None and self._task.fileno() in ready and self._task.feed():
@@ -263,11 +230,10 @@ class FreezingSupervisor(HandingSupervisor):
 
     def _end_the_rest(self, pid: int) -> None:
         """Hear first what the child has to say that freezes the job: it may know why that has ended."""
-        if self._task is not None:
-            if not self._frozen:
-                self._call_off("it has ended")
-            elif self._task.read_for(_CRIU_TIMEOUT):
-                self._finish_freeze(self._task)
+        if not self._frozen:
+            self._call_off("it has ended")
+        elif self._task is not None and self._task.read_for(_CRIU_TIMEOUT):
+            self._finish_freeze(self._task)
         super()._end_the_rest(pid)
 
     def _finish_freeze(self, task: ChildTask) -> None:
@@ -340,9 +306,3 @@ def _is_another_program(pid: int) -> bool:
         return not os.path.samefile(f"/proc/{pid}/exe", "/proc/self/exe")
     except OSError:
         return False
-
-
-def _check_family(supervisor: int, but: Collection[int]) -> None:
-    """Check that criu, which dumps a process and its descendants, dumps all. :raises CannotMove: not all."""
-    if any(pid not in but for pid in process_tree.strays(supervisor)):
-        raise CannotMove(process_tree.STRAYS)

@@ -6,6 +6,8 @@ import ctypes
 import errno
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gomd.jobs.checkpoint.syscalls import common_number
 
@@ -87,6 +89,20 @@ def enter_ipc(pid: int) -> None:
         _check(_libc.setns(number, _CLONE_NEWIPC))
     finally:
         os.close(number)
+
+
+@contextmanager
+def inside_ipc(pid: int) -> Iterator[None]:
+    """Be in the IPC namespace of a process for a while. :raises OSError: see `enter_ipc`."""
+    back = os.open("/proc/self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter_ipc(pid)
+        try:
+            yield
+        finally:
+            _check(_libc.setns(back, _CLONE_NEWIPC))
+    finally:
+        os.close(back)
 
 
 def bind(source: str, target: str) -> None:

@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gomd.jobs.checkpoint import process_tree
-from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.unprivileged import has_capability
 from gomd.jobs.supervisor import memory_room
 from libgomd.errors import CannotMove
@@ -27,6 +26,7 @@ from libgomd.wire.job_orders import FreezeOrder
 
 if TYPE_CHECKING:  # ssl and ctypes cost every supervisor memory
     from gomd.jobs.checkpoint.page_relay import PageRelay
+    from gomd.jobs.checkpoint.page_tls import OutgoingStream
 
 #: The share of a freeze's seconds that may pass before the job is stopped.
 TIME_SHARE: Final = 0.4
@@ -63,16 +63,17 @@ class Gate:
         """Keep the child's end only: when the supervisor ends, or closes its own, `wait` hears of it."""
         self._supervisors.close()
 
-    def wait(self) -> FreezeFacts:
-        """Wait until the job may be frozen. Blocks. :raises CannotMove: it may not."""
-        self._childs.sendall(_WAITING)
+    def wait(self) -> tuple[FreezeFacts, FreezeOrder | None]:
+        """Wait for `open`; return what that was given. Blocks. :raises CannotMove: it was closed."""
+        with suppress(OSError):  # it was opened before this child came here
+            self._childs.send(_WAITING, socket.MSG_NOSIGNAL)
         with self._childs.makefile("rb") as stream:
             line = stream.readline(_MAX_FACTS_BYTES)
         self._childs.close()
         if not line.endswith(b"\n"):
             raise CannotMove(CALLED_OFF)
-        names, uses_tty = json.loads(line)
-        return FreezeFacts(tuple(names), uses_tty)
+        (names, uses_tty), order = json.loads(line)
+        return FreezeFacts(tuple(names), uses_tty), None if order is None else FreezeOrder(*order)
 
     # -- in the supervisor
 
@@ -91,9 +92,9 @@ class Gate:
         except OSError:
             return False
 
-    def open(self, facts: FreezeFacts) -> None:
-        """Let the child pass. :raises OSError: it has ended."""
-        self._supervisors.sendall(json.dumps(facts).encode() + b"\n")
+    def open(self, facts: FreezeFacts, order: FreezeOrder | None = None) -> None:
+        """Let the child pass. :param order: for one that has none yet. :raises OSError: it has ended."""
+        self._supervisors.sendall(json.dumps([facts, order]).encode() + b"\n")
         self.close()
 
     def close(self) -> None:
@@ -114,23 +115,21 @@ class Ahead(NamedTuple):
     seconds: float
 
 
-def send_ahead(order: FreezeOrder, pid: int) -> Ahead:
+def send_ahead(order: FreezeOrder, pid: int, stream: OutgoingStream) -> Ahead:
     """
-    Connect to the page server, and send the memory of a job that is worth it. Blocks.
+    Send the memory of a job that is worth it to the page server. Blocks.
 
     Memory for a copy of it has to be free here, and space on the target; else all goes during the freeze.
 
-    :param pid: of the job's first process.
+    :param pid: of the job's first process. :param stream: to the page server, whose hand was shaken.
     :raises CannotMove: the target cannot be reached, or something failed. The job has not been touched.
     """
     from gomd.jobs.checkpoint import page_tls, present_pages
     from gomd.jobs.checkpoint.page_relay import PageRelay
-    from gomd.jobs.checkpoint.page_tls import OutgoingStream
     from gomd.jobs.checkpoint.precopy_relay import PrecopyRelay
     from gomd.jobs.checkpoint.precopy_rounds import Precopy
 
     begun = time.monotonic()
-    stream = OutgoingStream(order.address, order.port, TlsFiles(*order.tls))
 
     def pids() -> list[int]:
         return process_tree.descendants(pid, whole=False)

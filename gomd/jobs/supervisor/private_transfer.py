@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.file_tree_codec import TreeRefused
 from gomd.jobs.checkpoint.images import is_image_name, large_images
 from gomd.jobs.checkpoint.move_limits import largest
@@ -17,7 +16,7 @@ from gomd.jobs.checkpoint.tree_stream import (
     unpack_as,
     unpack_as_root,
 )
-from gomd.jobs.supervisor.kernel import enter_ipc
+from gomd.jobs.supervisor.kernel import inside_ipc
 from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from libgomd.errors import CannotMove
 from libgomd.wire.job_messages import SpawnSpec
@@ -43,13 +42,6 @@ def outside_order(order: FreezeOrder, private: PrivateDirectories) -> FreezeOrde
         directory=private.outside(order.directory),
         tls=(authorities, certificate, key),
     )
-
-
-def tree_sender(order: FreezeOrder) -> TreeSender:
-    """Connect to the target, before the job is frozen. Blocks. :raises CannotMove: that is not possible."""
-    from gomd.jobs.checkpoint.tree_connection import TreeSender
-
-    return TreeSender(order.address, order.tree_port, TlsFiles(*order.tls), order.limit)
 
 
 def send_trees(
@@ -123,19 +115,8 @@ def has_shared_memory(pid: int) -> bool:
 
     :raises CannotMove: it cannot be seen.
     """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            enter_ipc(pid)
-            with open("/proc/sysvipc/shm", "rb") as table:
-                os.write(writing, b"some" if len(table.read(65536).splitlines()) > 1 else b"none")
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    if not said:
-        raise CannotMove("its System V shared memory cannot be seen")
-    return said == b"some"
+    try:
+        with inside_ipc(pid), open("/proc/sysvipc/shm", "rb") as table:
+            return len(table.read(65536).splitlines()) > 1
+    except OSError as error:
+        raise CannotMove(f"its System V shared memory cannot be seen: {error.strerror}") from error

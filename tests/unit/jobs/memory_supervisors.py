@@ -51,7 +51,11 @@ class Program:
 
 
 class Supervisor:
-    """What `CheckpointingSupervisor` is to a daemon: the same frames, over connections in memory."""
+    """
+    What `CheckpointingSupervisor` is to a daemon: the same frames, over connections in memory.
+
+    :ivar orders: the names of those it got.
+    """
 
     def __init__(self, machine: Place, stream: FrameStream) -> None:
         self._machine = machine
@@ -59,6 +63,7 @@ class Supervisor:
         self.program: Program | None = None
         self.state = "new"
         self.exit: int | None = None
+        self.orders: list[str] = []
         self._attached = False
         self._waiting: list[tuple[int, bool]] = []
         self._freezing: dict[str, Any] | None = None
@@ -160,6 +165,7 @@ class Supervisor:
 
     def _move(self, order: dict[str, Any]) -> None:
         done = order["do"]
+        self.orders.append(done)
         if done == "freeze":
             self._freezing = order
             if not self._machine.hold_freeze:

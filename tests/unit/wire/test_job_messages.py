@@ -51,6 +51,7 @@ _EACH = [
     (LockOrder(True), frames.MOVE),
     (KeepOrder(65536), frames.MOVE),
     (AwaitOrder("1-7", ("/sys/fs/cgroup/gomd-jobs", "unified")), frames.MOVE),
+    (AwaitOrder("1-7", None, "/usr/sbin/criu", "/spool/moving/1", ("ca", "cert", "key")), frames.MOVE),
     (OrderOutcome("freeze", "it has ended"), frames.MOVED),
     (OrderOutcome("end", "", ((12, False), (15, True))), frames.MOVED),
     (OrderOutcome("received"), frames.MOVED),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.jobs.checkpoint.criu import explain_failure
+from gomd.jobs.checkpoint.criu_outcome import explain_failure
 from gomd.jobs.checkpoint.failure_logs import MAX_BYTES, MAX_LOGS, describe, keep
 from tests.unit.scratch import scratch
 

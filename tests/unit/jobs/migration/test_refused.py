@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
@@ -29,6 +30,24 @@ class RefusedTests(Moving):
         asking = Deferred.fromCoroutine(self.cluster[1].migrations.reasons(subject_of(here), 2))
         self.cluster.settle()
         self.assertEqual(self.successResultOf(asking), ["node 2 node2: criu check: no such feature"])
+
+    def test_what_was_prepared_is_ended(self) -> None:
+        """The supervisor gets ready while the job is offered, and hears of it when the job stays."""
+        self.cluster.begin()
+        source, target = self.cluster.machines[1], self.cluster.machines[2]
+        target.lacks = "criu check: no such feature"
+        self.refused(1, 2)
+        self.assertEqual(source.supervisors[0].orders, ["await", "thaw"])
+        target.lacks, source.needs = "", replace(source.needs, stays=("it uses io_uring",))
+        self.refused(1, 2)
+        self.assertEqual(source.supervisors[0].orders, ["await", "thaw"] * 2)
+        source.needs = replace(source.needs, stays=())
+        source.supervisors[0].orders.clear()
+        [supervisor] = source.supervisors
+        self.move(1, 2)
+        self.assertEqual(supervisor.orders, ["await", "freeze", "end"])
+        moving = self.cluster[1].context.images.root
+        self.assertEqual([name for name in os.listdir(moving) if not name.startswith(".")], [])
 
     def test_each_part_that_fails_gives_its_own_reason(self) -> None:
         """criu here, criu there, the page server, what it has open, a target that takes no guests."""
