@@ -84,6 +84,11 @@ class TreeSender:
             self.close()
             raise self._no_connection(error) from error
 
+    def fileno(self) -> int:
+        """Return the descriptor to poll for reading."""
+        assert self._connection is not None
+        return self._connection.fileno()
+
     def _no_connection(self, error: Exception) -> CannotMove:
         address, port = self._place
         return CannotMove(

@@ -28,10 +28,13 @@ class ChildTask:
 
     :param work: returns a value that JSON can express; may raise `CannotMove` and OSError.
     :param limit: seconds after which the child is killed; ``work`` has to bound what it starts itself.
+    :param after: is called in the child when the result is on its way, before it ends.
     :ivar pid: of the child, which the supervisor reaps as every other.
     """
 
-    def __init__(self, work: Callable[[], Any], limit: float) -> None:
+    def __init__(
+        self, work: Callable[[], Any], limit: float, after: Callable[[], None] | None = None
+    ) -> None:
         self._reading, writing = os.pipe()
         self._limit = limit
         self._began = time.monotonic()
@@ -40,7 +43,7 @@ class ChildTask:
             self.pid = os.fork()
             if self.pid == 0:
                 try:
-                    _run(work, writing, limit)
+                    _run(work, writing, limit, after)
                 finally:
                     os._exit(1)
         os.close(writing)
@@ -100,7 +103,7 @@ class ChildTask:
             self._reading = -1
 
 
-def _run(work: Callable[[], Any], writing: int, limit: float) -> None:
+def _run(work: Callable[[], Any], writing: int, limit: float, after: Callable[[], None] | None) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGALRM, signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
@@ -113,4 +116,6 @@ def _run(work: Callable[[], Any], writing: int, limit: float) -> None:
         outcome = (True, f"{type(error).__name__}: {error}")
     with open(writing, "wb") as stream:
         stream.write(json.dumps(outcome).encode())
+    if after is not None:
+        after()
     os._exit(0)

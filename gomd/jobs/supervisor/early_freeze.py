@@ -42,7 +42,7 @@ class EarlyFreeze:
         :param order: what is known of the order that may come. :param facts: those of now.
         """
         gate = Gate()
-        self._task = ChildTask(lambda: work.run_early(order, facts, gate), EARLY_LIMIT)
+        self._task = ChildTask(lambda: work.run_early(order, facts, gate), EARLY_LIMIT, work.linger)
         gate.enter_supervisor()
         self._gate, self._order = gate, order
 

@@ -10,7 +10,9 @@ node is ready. Standard library only.
 from __future__ import annotations
 
 import os
+import select
 import signal
+import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -39,9 +41,13 @@ if TYPE_CHECKING:  # ssl costs every supervisor memory
     import ssl
 
     from gomd.jobs.checkpoint.begun_dump import BegunDump
+    from gomd.jobs.checkpoint.page_tls import OutgoingStream
+    from gomd.jobs.checkpoint.tree_connection import TreeSender
 
 #: Seconds a child may take beyond criu's own limit.
 CHILD_GRACE = 10.0
+#: Seconds for which `FreezeWork.linger` waits: longer than the daemon, once it has heard, for the other node.
+_LINGER_TIMEOUT = 5.0
 
 
 class FreezeWork:
@@ -74,6 +80,7 @@ class FreezeWork:
         self._has_tty_open = has_tty_open
         self._ghost_limit = largest(spec.private_tmp) if private is not None else 0
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
+        self._unused: list[TreeSender | OutgoingStream] = []
 
     def run(self, order: FreezeOrder, facts: FreezeFacts | Gate) -> dict[str, object]:
         """
@@ -152,7 +159,11 @@ class FreezeWork:
             facts, _ = facts.wait()
         self._write_out()  # most of it while the job runs
         waiting = core_mending.waiting_calls(process_tree.descendants(pid))
-        before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
+        try:
+            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
+        except CannotMove:
+            self._unused = [each for each in (sender, stream) if each is not None]
+            raise
         if ahead is None:
             shake_hands()  # the other node has worked at it meanwhile
         Criu(order.criu).dump(
@@ -179,6 +190,25 @@ class FreezeWork:
         state = FrozenState.read(pids, self._arrival, order.directory)
         sent, seconds = (0, 0.0) if ahead is None else _told(ahead)
         return {"state": state.encode(), "sent": [memory_sent, sent, round(seconds, 4)]}
+
+    def linger(self) -> None:
+        """
+        Keep the connections of a freeze that was refused before criu began, until the other node ends them.
+
+        Else that node says that they broke, and this would be told for the reason. Blocks, in the child.
+        """
+        poll, end = select.poll(), time.monotonic() + _LINGER_TIMEOUT
+        waiting = {each.fileno() for each in self._unused}
+        for each in waiting:
+            poll.register(each, select.POLLIN)
+        while waiting:
+            ready = poll.poll(max(0.0, end - time.monotonic()) * 1000)
+            if not ready:
+                return
+            for each, _events in ready:
+                if not _has_more(each):
+                    poll.unregister(each)
+                    waiting.discard(each)
 
     def _allows(self, directory: str, uses_tty: bool) -> Callable[[int], None]:
         """Return the check of the frozen job. :param directory: of the images."""
@@ -214,6 +244,14 @@ class FreezeWork:
             files = TlsFiles(*order.tls)
             self._contexts = page_tls.client_context(files), tree_connection.context(files, server=False)
         return self._contexts
+
+
+def _has_more(connection: int) -> bool:
+    """Read away what has come over a connection. :returns: False when the other node has ended it."""
+    try:
+        return bool(os.read(connection, 65536))
+    except OSError:
+        return False
 
 
 def _told(ahead: Ahead) -> tuple[int, float]:

@@ -58,6 +58,8 @@ class FreezingSupervisor(HandingSupervisor):
     _order: FreezeOrder | None = None
     #: SO_REUSEADDR of the job's TCP sockets as the last freeze began: criu overwrites it.
     _reuse: Mapping[str, int] = {}
+    #: The child of the last freeze, which may not have ended yet, see `FreezeWork.linger`; 0 for none.
+    _last_child: int = 0
     #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
     _links_since: int = 0
 
@@ -113,17 +115,22 @@ class FreezingSupervisor(HandingSupervisor):
             order = outside_order(order, self._private)
         if order.precopy or not self._early.is_for(order):
             self._early.end()
+        if self._last_child:
+            process_tree.end((self._last_child,))
+            self._last_child = 0
         check_family(os.getpid(), (self._program.pid, self._early.pid))
         self._order = order
         limit, work = order.limit + CHILD_GRACE, self._work(self._program.pid)
         if order.precopy:
             gate = Gate()
-            self._task = ChildTask(lambda: work.run(order, gate), limit)
+            self._task = ChildTask(lambda: work.run(order, gate), limit, work.linger)
             gate.enter_supervisor()
             self._gate = gate
             return
         facts = self._begin_freeze(order)
-        self._task = self._early.take(order, facts, limit) or ChildTask(lambda: work.run(order, facts), limit)
+        self._task = self._early.take(order, facts, limit) or ChildTask(
+            lambda: work.run(order, facts), limit, work.linger
+        )
 
     def _get_ready(self, order: AwaitOrder) -> None:
         """Let a child get ready to freeze the job, unless it cannot be frozen: the freeze says why not."""
@@ -238,7 +245,7 @@ class FreezingSupervisor(HandingSupervisor):
 
     def _finish_freeze(self, task: ChildTask) -> None:
         """Tell what came of a freeze whose child has ended."""
-        self._task = None
+        self._task, self._last_child = None, task.pid
         try:
             found = task.result()
             assert self._order is not None
