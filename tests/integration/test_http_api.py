@@ -40,7 +40,7 @@ def example(web: Web, template: str, name: str) -> str:
         return str(web.ask("GET", f"/api/v1/{verb}").json["rows"][0]["name"])
     return {
         "path": "proc/hpc/nodes/9/load", "pid": str(os.getpid()), "node": "9", "verb": "load", "text": "json",
-        "field": "load",
+        "field": "load", "question": "paths",
     }[name]  # fmt: skip
 
 

@@ -85,9 +85,8 @@ class TreeSender:
             raise self._no_connection(error) from error
 
     def fileno(self) -> int:
-        """Return the descriptor to poll for reading."""
-        assert self._connection is not None
-        return self._connection.fileno()
+        """Return the descriptor to poll for reading, -1 when it is closed."""
+        return -1 if self._connection is None else self._connection.fileno()
 
     def _no_connection(self, error: Exception) -> CannotMove:
         address, port = self._place

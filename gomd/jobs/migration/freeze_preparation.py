@@ -48,15 +48,17 @@ class FreezePreparation:
             made = Deferred.fromCoroutine(self._prepare())
         return await made
 
-    def end(self) -> None:
-        """End what was prepared, unless it was taken. May be called twice."""
+    async def end(self) -> None:
+        """End what was prepared, unless it was taken, and wait until nothing is left of it. Never raises."""
         if self._taken or self._ended:
             return
         self._ended = True
         made = self._made
         if made is not None:
             self._context.jobs.forgo_freeze(self._job)
-            made.addBoth(lambda _result: self._remove())
+            gone: Deferred[None] = Deferred()
+            made.addBoth(lambda _result: self._context.in_background(self._remove(gone)))
+            await gone
 
     async def _prepare(self) -> tuple[str, TlsFiles]:
         context = self._context
@@ -67,5 +69,8 @@ class FreezePreparation:
         context.jobs.await_freeze(self._job, context.criu, directory, tls)
         return directory, tls
 
-    def _remove(self) -> None:
-        self._context.in_background(self._context.images.remove(self.migration, ROLE))
+    async def _remove(self, gone: Deferred[None]) -> None:
+        try:
+            await self._context.images.remove(self.migration, ROLE)
+        finally:
+            gone.callback(None)

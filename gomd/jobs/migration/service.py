@@ -189,7 +189,7 @@ class Migrations:
             finally:
                 await withdraw()
         finally:
-            preparation.end()
+            await preparation.end()
 
     async def _send_found(
         self,

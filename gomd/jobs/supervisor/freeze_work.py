@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from gomd.jobs.checkpoint import (
@@ -80,7 +80,7 @@ class FreezeWork:
         self._has_tty_open = has_tty_open
         self._ghost_limit = largest(spec.private_tmp) if private is not None else 0
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
-        self._unused: list[TreeSender | OutgoingStream] = []
+        self._connections: Sequence[TreeSender | OutgoingStream] = ()
 
     def run(self, order: FreezeOrder, facts: FreezeFacts | Gate) -> dict[str, object]:
         """
@@ -145,11 +145,11 @@ class FreezeWork:
             sender = TreeSender(order.address, order.tree_port, tree_context, order.limit)
         if not memory_sent:
             stream = OutgoingStream(order.address, order.port, page_context)
+        self._connections = [each for each in (sender, stream) if each is not None]
 
         def shake_hands() -> None:
-            for each in (sender, stream):
-                if each is not None:
-                    each.shake_hands()
+            for each in self._connections:
+                each.shake_hands()
 
         if isinstance(facts, Gate):
             facts.enter_child()
@@ -159,11 +159,7 @@ class FreezeWork:
             facts, _ = facts.wait()
         self._write_out()  # most of it while the job runs
         waiting = core_mending.waiting_calls(process_tree.descendants(pid))
-        try:
-            before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
-        except CannotMove:
-            self._unused = [each for each in (sender, stream) if each is not None]
-            raise
+        before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
         if ahead is None:
             shake_hands()  # the other node has worked at it meanwhile
         Criu(order.criu).dump(
@@ -189,16 +185,17 @@ class FreezeWork:
             send_trees(sender, order.directory, self._spec, self._private)
         state = FrozenState.read(pids, self._arrival, order.directory)
         sent, seconds = (0, 0.0) if ahead is None else _told(ahead)
+        self._connections = ()
         return {"state": state.encode(), "sent": [memory_sent, sent, round(seconds, 4)]}
 
     def linger(self) -> None:
         """
-        Keep the connections of a freeze that was refused before criu began, until the other node ends them.
+        Keep the open connections of a freeze that was refused until the other node ends them.
 
         Else that node says that they broke, and this would be told for the reason. Blocks, in the child.
         """
         poll, end = select.poll(), time.monotonic() + _LINGER_TIMEOUT
-        waiting = {each.fileno() for each in self._unused}
+        waiting = {each.fileno() for each in self._connections} - {-1}
         for each in waiting:
             poll.register(each, select.POLLIN)
         while waiting:
