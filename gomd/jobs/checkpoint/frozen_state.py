@@ -15,11 +15,13 @@ from gomd.jobs.checkpoint import (
     late_signals,
     pending_signals,
     socket_options,
+    timerfds,
 )
 from gomd.jobs.checkpoint.inherited_attributes import Inherited
 from gomd.jobs.checkpoint.kept_attributes import Attributes
 from gomd.jobs.checkpoint.late_signals import LateSignal
 from gomd.jobs.checkpoint.socket_options import SocketOptions
+from gomd.jobs.checkpoint.timerfds import Ticks
 from libgomd.errors import CannotMove
 from libgomd.wire import json_fields
 from libgomd.wire.frames import MalformedFrame
@@ -32,7 +34,7 @@ class FrozenState(NamedTuple):
     :ivar pending: by process, the signals that were pending, as `pending_signals.read` gives them.
     :ivar inherited: what all its threads have. :ivar attributes: of each process, and of its threads.
     :ivar late: signals that came during the dump and are not in the images.
-    :ivar sockets: the options of its sockets.
+    :ivar sockets: the options of its sockets. :ivar timers: the ticks of its timerfds behind the dump.
     """
 
     pending: Mapping[int, int] = {}
@@ -40,6 +42,7 @@ class FrozenState(NamedTuple):
     attributes: Attributes = {}
     late: tuple[LateSignal, ...] = ()
     sockets: SocketOptions = {}
+    timers: Ticks = {}
 
     @classmethod
     def read(cls, pids: Iterable[int], arrival: Attributes | None, directory: str) -> FrozenState:
@@ -60,7 +63,7 @@ class FrozenState(NamedTuple):
         pending = {pid: before.get(pid, 0) | after.get(pid, 0) for pid in before.keys() | after.keys()}
         late = late_signals.read(before, after, directory)
         attributes, sockets = kept_attributes.read(pids, arrival), socket_options.read(pids)
-        return cls(pending, inherited, attributes, late, sockets)
+        return cls(pending, inherited, attributes, late, sockets, timerfds.read(pids))
 
     def restore(self, pids: Iterable[int]) -> None:
         """
@@ -84,6 +87,7 @@ class FrozenState(NamedTuple):
             "inherited": self.inherited._asdict(),
             "attributes": kept_attributes.encode(self.attributes),
             "sockets": socket_options.encode(self.sockets),
+            "timers": timerfds.encode(self.timers),
             "late": [[pid, thread, info.hex()] for pid, thread, info in self.late],
         }
 
@@ -126,4 +130,5 @@ _READERS: Final[dict[str, json_fields.Reader]] = {
     "attributes": kept_attributes.decode,
     "late": _late,
     "sockets": socket_options.decode,
+    "timers": timerfds.decode,
 }

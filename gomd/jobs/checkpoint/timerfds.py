@@ -1,10 +1,15 @@
 """
-Restarts the periodic timerfds of a restored copy, which criu leaves stopped.
+Sets the timerfds of a restored copy going that criu leaves stopped.
 
-The kernel restarts a periodic timerfd only when its owner reads it. One that has expired and was not read
-when the job was dumped therefore shows no time until it expires next; criu up to 4.2 takes that for a timer
-that is switched off, and restores it so. Such a timer is told from one that the job switched off itself by
-its ticks: switching off sets them to 0.
+**Periodic ones that have expired.** The kernel restarts a periodic timerfd only when its owner reads it. One
+that has expired and was not read when the job was dumped therefore shows no time until it expires next; criu
+up to 4.2 takes that for a timer that is switched off, and restores it so. Such a timer is told from one that
+the job switched off itself by its ticks: switching off sets them to 0.
+
+**Those that were just due.** Between the moment at which a timer is due and its interrupt, some 50 us on a
+virtual machine, the kernel shows neither time nor ticks, as of one that is switched off. One that criu has
+read at such a moment would never expire in the copy. So the ticks are read once more behind the dump, when
+the interrupt has come, and go along.
 
 Standard library only: supervisors use it.
 """
@@ -16,12 +21,14 @@ import fcntl
 import os
 import re
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint.borrowed_descriptor import duplicate_of
 from libgomd.errors import CannotMove
+from libgomd.wire.frames import MalformedFrame
 
 _LINK: Final = "anon_inode:[timerfd]"
 _LINE = re.compile(r"^(ticks|it_value|it_interval): \(?(\d+)(?:, (\d+))?", re.MULTILINE)
@@ -29,6 +36,11 @@ _LINE = re.compile(r"^(ticks|it_value|it_interval): \(?(\d+)(?:, (\d+))?", re.MU
 _WIDE_DIRECTION: Final = ("mips", "ppc", "sparc", "alpha", "parisc")
 #: Bytes that are read of a file.
 _MAX_FILE_BYTES: Final = 4096
+#: Seconds after which the interrupt of a timer that was due has come for sure.
+_INTERRUPT_TIMEOUT: Final = 0.02
+
+#: By process and descriptor, how often a timer has expired without being read.
+Ticks = Mapping[int, Mapping[int, int]]
 
 
 class TimerState(NamedTuple):
@@ -43,6 +55,11 @@ class TimerState(NamedTuple):
         """Whether it is periodic, has expired and will never expire again."""
         return self.ticks > 0 and self.value == 0 and self.interval > 0
 
+    @property
+    def is_off(self) -> bool:
+        """Whether it shows nothing: it is switched off, or just due."""
+        return self.ticks == 0 and self.value == 0
+
 
 def parse(fdinfo: str) -> TimerState:
     """Return the timer that a file ``/proc/PID/fdinfo/N`` shows; what it does not show is 0."""
@@ -51,38 +68,101 @@ def parse(fdinfo: str) -> TimerState:
     return TimerState(found.get("ticks", (0, 0))[0], _nanoseconds(*value), _nanoseconds(*interval))
 
 
-def restart(pids: Iterable[int], proc: str = "/proc") -> int:
-    """
-    Set the periodic timers of the stopped processes ``pids`` going that stand still. Blocks briefly.
+def read(pids: Iterable[int], proc: str = "/proc") -> Ticks:
+    """Return the ticks of the timers of stopped processes that have expired. Blocks briefly."""
+    found: dict[int, dict[int, int]] = {}
+    for pid, number, state in _timers(pids, proc):
+        if state.ticks:
+            found.setdefault(pid, {})[number] = state.ticks
+    return found
 
+
+def restart(pids: Iterable[int], expired: Ticks, proc: str = "/proc") -> int:
+    """
+    Set the timers of the stopped processes ``pids`` going that stand still. Blocks briefly.
+
+    :param expired: what `read` returned of the original, behind its dump.
     :returns: how many there were.
     :raises CannotMove: one cannot be set going.
     """
+    return restart_found(lambda: _timers(pids, proc), expired, _start)
+
+
+def restart_found(
+    timers: Callable[[], Iterable[tuple[int, int, TimerState]]],
+    expired: Ticks,
+    start: Callable[[int, int, TimerState], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """
+    See `restart`.
+
+    :param timers: gives processes, descriptors, and how each timer is at that moment.
+    :param start: sets one going, or only its ticks if it is to expire once.
+    """
+
+    def ticks_of(pid: int, number: int, state: TimerState) -> int:
+        return expired.get(pid, {}).get(number, 0) if state.is_off else 0
+
+    found = list(timers())
+    if any(ticks_of(*each) for each in found):
+        sleep(_INTERRUPT_TIMEOUT)  # one of them may be due at this very moment
+        found = list(timers())
     restarted = 0
+    for pid, number, state in found:
+        if ticks := ticks_of(pid, number, state):
+            state = state._replace(ticks=ticks)
+        elif not state.stands_still:
+            continue
+        start(pid, number, state)
+        restarted += 1
+    return restarted
+
+
+def encode(ticks: Ticks) -> dict[str, dict[str, int]]:
+    """Return ticks as JSON has them."""
+    return {str(pid): {str(number): each for number, each in of.items()} for pid, of in ticks.items()}
+
+
+def decode(value: object, name: str) -> Ticks:
+    """Return what `encode` returned. :raises MalformedFrame: the other node sent something else."""
+    wrong = MalformedFrame(f"{name} is an object of processes, descriptors and ticks")
+    if not isinstance(value, dict):
+        raise wrong
+    found: dict[int, dict[int, int]] = {}
+    for pid, of in value.items():
+        if not str(pid).isdecimal() or not isinstance(of, dict):
+            raise wrong
+        for number, each in of.items():
+            if not str(number).isdecimal() or type(each) is not int or not 0 < each < 1 << 64:
+                raise wrong
+            found.setdefault(int(pid), {})[int(number)] = each
+    return found
+
+
+def _timers(pids: Iterable[int], proc: str) -> Iterator[tuple[int, int, TimerState]]:
+    """Yield the processes, descriptors, and how each timer is now."""
     for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
             for name in os.listdir(f"{proc}/{pid}/fd"):
                 if os.readlink(f"{proc}/{pid}/fd/{name}") != _LINK:
                     continue
                 with open(f"{proc}/{pid}/fdinfo/{name}", encoding="ascii") as file:
-                    state = parse(file.read(_MAX_FILE_BYTES))
-                if state.stands_still:
-                    _start(pid, int(name), state)
-                    restarted += 1
-    return restarted
+                    yield pid, int(name), parse(file.read(_MAX_FILE_BYTES))
 
 
 def _start(pid: int, number: int, state: TimerState) -> None:
     try:
         timer = duplicate_of(pid, number)
         try:
-            _set(timer, state.interval)
+            if state.interval:
+                _set(timer, state.interval)
             fcntl.ioctl(timer, _set_ticks(), struct.pack("=Q", state.ticks))  # `_set` has made them 0
         finally:
             os.close(timer)
     except OSError as error:
         raise CannotMove(
-            f"a periodic timer of its process {pid} cannot be set going again: {error.strerror}"
+            f"a timer of its process {pid} cannot be set going again: {error.strerror}"
         ) from error
 
 

@@ -134,7 +134,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 told.state.restore(pids)
             if uid:  # after what the other node says of priorities
                 capped_attributes.cap(pids, capped_attributes.allowed_here(proc))
-            timerfds.restart(pids)
+            timerfds.restart(pids, {} if told.state is None else told.state.timers)
 
         # Of a user's job names are looked up, which may ask a server, and files are written as the user.
         quick = not uid and isinstance(group, EarlyGroup) and group.inside

@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # ssl costs every supervisor memory
 
 #: Seconds a child may take beyond criu's own limit.
 CHILD_GRACE = 10.0
-#: Seconds for which `FreezeWork.linger` waits: longer than the daemon, once it has heard, for the other node.
+#: Seconds for which `FreezeWork.linger` waits at most: the daemon tells the other node within one.
 _LINGER_TIMEOUT = 5.0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.cluster.asking import eventually
 from tests.integration.daemon import PATIENCE
 from tests.integration.hosts import Host
 from tests.integration.migration.moving import Job
@@ -88,6 +89,48 @@ def test_timers_that_expire_while_its_memory_is_sent(three: list[Host], user: st
     assert {name: found["counts"][name] for name in found["armed"]} == found["armed"]
     told.job.close()
     assert (told.job.wait(), told.job.err) == (0, b"")
+
+
+_MANY = """
+import ctypes, os, select, sys, threading, time
+libc, count = ctypes.CDLL(None), {}
+epoll = select.epoll()
+for number in range(900):
+    made = libc.timerfd_create(time.CLOCK_MONOTONIC, 0)
+    period = 60_000_000 + 20_000 * number
+    libc.timerfd_settime(made, 0, (ctypes.c_long * 4)(0, period, 0, period), None)
+    count[made] = 0
+    epoll.register(made, select.EPOLLIN | select.EPOLLET)
+def wait():
+    while True:
+        for made, _events in epoll.poll():
+            os.read(made, 8)
+            count[made] += 1
+threading.Thread(target=wait, daemon=True).start()
+for line in sys.stdin:
+    before = dict(count)
+    time.sleep(1)
+    print(sum(count[each] == before[each] for each in count), flush=True)
+"""
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_of_many_timers_none_is_lost(three: list[Host], user: str) -> None:
+    """Some of them are due at the very moment at which criu looks, and show nothing then."""
+    job = Job(three[0], "-n", "1", "/usr/bin/python3", "-c", _MANY, user=user)
+
+    def told(lines: int) -> None:
+        eventually(lambda: job.out.count(b"\n") == lines)
+
+    for number, target in enumerate(("2", "home", "3", "2"), 1):
+        job.write(b"tell\n")
+        told(2 * number - 1)
+        job.move(target)
+        job.write(b"tell\n")
+        told(2 * number)
+        assert set(job.out.split()) == {b"0"}, target
+    job.close()
+    assert (job.wait(), job.err) == (0, b"")
 
 
 _UPTIME = 1_000_000

@@ -61,6 +61,24 @@ def test_a_part_of_a_result_is_none() -> None:
         task.wait()
 
 
+def test_what_is_done_behind_a_result_does_not_keep_it() -> None:
+    """It is told at once, and the child ends when that is done; also behind a refusal."""
+    reading, writing = os.pipe()
+
+    def wait() -> None:
+        os.read(reading, 1)
+
+    task = ChildTask(_refused, _LONG, wait)
+    assert task.read_for(_LONG)
+    assert os.waitpid(task.pid, os.WNOHANG) == (0, 0)
+    os.write(writing, b"x")
+    os.waitpid(task.pid, 0)
+    with pytest.raises(CannotMove, match="no"):
+        task.result()
+    os.close(reading)
+    os.close(writing)
+
+
 def test_all_of_a_result_is_read() -> None:
     task = ChildTask(lambda: "x" * (1 << 18), _LONG)
     assert task.read_for(_LONG)
