@@ -13,6 +13,21 @@ import pytest
 from gomd.jobs.supervisor.stop_signals import send_stop
 from tests.integration.jobs import until
 
+#: A parent that waits, in vfork, for a child that takes a second of processor time before its execve.
+_SLOW = """
+#include <time.h>
+#include <unistd.h>
+int main(void)
+{
+    if (vfork() == 0) {
+        while (clock() < CLOCKS_PER_SEC) {}
+        execl("/bin/sleep", "sleep", "60", (char *)0);
+        _exit(1);
+    }
+    pause();
+}
+"""
+
 
 def state(pid: int) -> str:
     """Return the state of a process, as ps shows it."""
@@ -32,3 +47,17 @@ def test_a_shell_that_starts_programs_stops_every_time(shell: str) -> None:
     finally:
         os.killpg(started.pid, signal.SIGKILL)
         started.wait()
+
+
+def test_a_child_that_is_slow_to_execute_its_program(tmp_path: Path) -> None:
+    """Its parent stops as soon as it can, and the child with it: nothing waits for good."""
+    (tmp_path / "slow.c").write_text(_SLOW)
+    subprocess.run(["gcc", "-w", "-o", tmp_path / "slow", tmp_path / "slow.c"], check=True)
+    with subprocess.Popen([tmp_path / "slow"], start_new_session=True) as started:
+        try:
+            child = until(lambda: Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text())
+            send_stop(started.pid, signal.SIGTSTP, group=True)
+            until(lambda: state(started.pid) == "T")
+            until(lambda: state(int(child)) == "T")
+        finally:
+            os.killpg(started.pid, signal.SIGKILL)

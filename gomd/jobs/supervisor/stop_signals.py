@@ -15,13 +15,17 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from gomd.jobs.checkpoint import process_tree
 from gomd.jobs.checkpoint.kernel_files import read_text
 
 #: Seconds that may pass until every process of a job has been sent its signal.
 SETTLE_TIME: Final = 0.5
+#: The same while a parent waits for a child to execute a program.
+RELEASE_TIME: Final = 5.0
+_FIRST_SPARE: Final = 0.002  # seconds
+_LONGEST_SPARE: Final = 0.25
 STOP_SIGNALS: Final = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 
 
@@ -31,26 +35,50 @@ def send_stop(pid: int, number: int, group: bool, proc: str = "/proc") -> None:
 
     A process that blocks the signal for a moment gets it as soon as it does not: a child that shares its
     parent's memory until it executes a program (vfork) must not be stopped, as its parent would not stop.
-    Blocks for `SETTLE_TIME` at most.
+    Such a child is given more time after each attempt, so that it also gets there on a busy machine.
+    Blocks for `SETTLE_TIME` at most, `RELEASE_TIME` while a parent waits for such a child.
 
     :param pid: the first process of a job, this process's child. :param number: one of `STOP_SIGNALS`.
     """
     done: set[int] = set()
-    end = time.monotonic() + SETTLE_TIME
+    begun = time.monotonic()
+    spared: dict[int, _Spared] = {}
     while True:
         pids = _members(pid, group, proc)
-        sent = [each for each in reversed(pids) if each not in done and _send(each, number, proc)]
+        now = time.monotonic()
+        due = [each for each in reversed(pids) if each not in done and _is_due(spared.get(each), now)]
+        sent = [each for each in due if _send(each, number, proc)]
         done.update(sent)
         released = _release_parents(done, proc)
         done.difference_update(released)
+        for each in released:
+            spared[each] = _spare(spared.get(each), now)
         if done.issuperset(pids) and not sent and not _any_on_its_way(pids, number, proc):
             return
-        if time.monotonic() >= end:
+        waits = any(each in spared and each not in done for each in pids)
+        if now - begun >= (RELEASE_TIME if waits else SETTLE_TIME):
             break
         time.sleep(0.001)
     for each in pids:
-        if each not in done:
+        if each not in done and each not in spared:
             _send(each, number, proc, blocked=True)
+
+
+class _Spared(NamedTuple):
+    """A child for whose execution of a program its parent waits. ``until`` is a time of time.monotonic."""
+
+    until: float
+    seconds: float
+
+
+def _is_due(spared: _Spared | None, now: float) -> bool:
+    return spared is None or spared.until <= now
+
+
+def _spare(before: _Spared | None, now: float) -> _Spared:
+    """Return until when a child is not stopped: twice as long as the time before."""
+    seconds = _FIRST_SPARE if before is None else min(2 * before.seconds, _LONGEST_SPARE)
+    return _Spared(now + seconds, seconds)
 
 
 def _members(pid: int, group: bool, proc: str) -> list[int]:
