@@ -129,7 +129,7 @@ class Trio:
         found = []
         for pid in _pids():
             try:
-                if Path(f"/proc/{pid}/comm").read_text() == "gomd-job\n" and os.readlink(
+                if Path(f"/proc/{pid}/comm").read_bytes() == b"gomd-job\n" and os.readlink(
                     f"/proc/{pid}/cwd"
                 ).startswith(f"{self.home}/"):
                     found.append(pid)

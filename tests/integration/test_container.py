@@ -61,7 +61,7 @@ class Container:
         found = []
         for directory in Path("/proc").glob("[0-9]*"):
             try:
-                stat = (directory / "stat").read_text()
+                stat = (directory / "stat").read_text(errors="replace")
                 same = os.stat(directory / "ns" / "pid").st_ino == inside
             except OSError:
                 continue

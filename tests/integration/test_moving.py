@@ -84,7 +84,7 @@ class Supervisor:
         self._socket.close()
         for pid in self.pids:
             with suppress(OSError):
-                if Path(f"/proc/{pid}/comm").read_text() == "gomd-job\n":
+                if Path(f"/proc/{pid}/comm").read_bytes() == b"gomd-job\n":
                     os.kill(pid, signal.SIGKILL)
 
     def gone(self) -> bool:

@@ -34,7 +34,7 @@ class Apart(Daemon):
         found = []
         for name in os.listdir("/proc"):
             with suppress(OSError):
-                if name.isdigit() and Path(f"/proc/{name}/comm").read_text() == "gomd-spare\n":
+                if name.isdigit() and Path(f"/proc/{name}/comm").read_bytes() == b"gomd-spare\n":
                     parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
                     owner = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1]
                     if int(owner) == self.process.pid and os.readlink(f"/proc/{name}/ns/net") == namespace:

@@ -108,9 +108,11 @@ def look(pid: int, supervisor: int, user: str, criu: str, notes: ProbeNotes | No
     Read what a job needs, given its first process. Blocks. Call `withdraw` afterwards, if nothing is raised.
 
     :param criu: the version of criu here, empty when it is not known. :param notes: about the probes.
-    :raises OSError: it has ended.
+    :raises OSError: it has ended. :raises CannotMove: not all of its processes can be seen.
     """
-    view, pids = private_files.read_view(supervisor), process_tree.descendants(pid)
+    pids = process_tree.descendants(pid)
+    process_tree.check_first_threads(pids)
+    view = private_files.read_view(supervisor)
     needs = read_needs(
         pids,
         user,
@@ -155,8 +157,11 @@ def look_for_stays(pid: int, supervisor: int, criu: str) -> list[str]:
     Read why a job cannot move to any node. Blocks.
 
     :param criu: the version of criu here, empty when it is not known. :raises OSError: it has ended.
+    :raises CannotMove: not all of its processes can be seen.
     """
-    pids, own = process_tree.descendants(pid), open_files(supervisor) | _own_terminals(pid)
+    pids = process_tree.descendants(pid)
+    process_tree.check_first_threads(pids)
+    own = open_files(supervisor) | _own_terminals(pid)
     found = read_stays(pids, own, supervisor=supervisor, criu=criu)
     found += [
         *shared_state.reasons_to_stay(pids[:MAX_PROCESSES], supervisor),
@@ -179,7 +184,8 @@ def _terminals_that_stay(pid: int, pids: Collection[int], supervisor: int) -> li
 def _strays(pid: int, supervisor: int) -> list[str]:
     """Return why a job stays of which not every process descends from the first one."""
     others = [each for each in process_tree.strays(supervisor) if each != pid]
-    return [] if all(process_tree.is_fork(each, supervisor) for each in others) else [process_tree.STRAYS]
+    unknown = [each for each in others if not process_tree.is_fork(each, supervisor)]
+    return [process_tree.STRAYS] if any(map(process_tree.is_alive, unknown)) else []
 
 
 def open_files(pid: int) -> frozenset[str]:

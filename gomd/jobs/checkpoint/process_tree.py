@@ -97,12 +97,47 @@ def children(pid: int) -> list[int]:
 
 def strays(supervisor: int) -> list[int]:
     """Return the live children of a supervisor: its job's first process, and what outlived its parents."""
-    return [pid for pid in children(supervisor) if state(pid) not in ENDED]
+    return [pid for pid in children(supervisor) if is_alive(pid)]
+
+
+def check_first_threads(pids: Iterable[int], proc: str = "/proc") -> None:
+    """
+    Check that no process goes on behind a first thread that has ended, as pthread_exit in main() makes it.
+
+    :raises CannotMove: criu cannot dump one, and /proc does not show what it has.
+    """
+    for pid in pids:
+        try:
+            status = _read_status(f"{proc}/{pid}")
+        except OSError:
+            continue  # it has ended, or others say why it cannot be seen
+        if _state(status) in ENDED and _threads(status) > 1:
+            raise CannotMove("the first thread of one of its processes has ended while others go on")
+
+
+def is_alive(pid: int, proc: str = "/proc") -> bool:
+    """
+    Return whether a process has not ended and is not about to; True when that cannot be seen. Blocks briefly.
+
+    A process that ends lets go of its memory, and with it of its program, some time before its state says so;
+    one whose first thread has ended is shown as a zombie while others go on.
+    """
+    try:
+        status = _read_status(f"{proc}/{pid}")
+        if _threads(status) > 1:
+            return True
+        if _state(status) in ENDED:
+            return False
+        os.readlink(f"{proc}/{pid}/exe")
+    except OSError as error:
+        return error.errno not in _GONE
+    return True
 
 
 def is_fork(pid: int, supervisor: int) -> bool:
     """
-    Return whether a child of a supervisor looks like one that freezes its job. Blocks briefly.
+    Return whether a child of a supervisor looks like one that freezes its job. Blocks briefly. False for one
+    that is ending, which `is_alive` tells afterwards.
 
     A process of the job can look like it, too. So this is for what is asked beforehand, and the supervisor,
     which knows its child, looks once more when the job is frozen.
@@ -135,9 +170,23 @@ def read_state(here: str) -> str:
 
     :raises OSError: the process has ended, or cannot be seen.
     """
+    return _state(_read_status(here))
+
+
+def _read_status(here: str) -> bytes:
     with open(f"{here}/status", "rb") as file:
-        letter = file.read(4096).partition(b"\nState:\t")[2][:1]
+        return file.read(4096)
+
+
+def _state(status: bytes) -> str:
+    letter = status.partition(b"\nState:\t")[2][:1]
     return letter.decode("ascii") if letter.isalpha() else _UNKNOWN
+
+
+def _threads(status: bytes) -> int:
+    """Return the number of threads, those included that have ended and nobody waited for; 0 if unknown."""
+    number = status.partition(b"\nThreads:\t")[2].partition(b"\n")[0]
+    return int(number) if number.isdigit() else 0
 
 
 def cpu_seconds(pid: int) -> float:

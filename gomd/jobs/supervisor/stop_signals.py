@@ -62,6 +62,9 @@ def send_stop(pid: int, number: int, group: bool, proc: str = "/proc") -> None:
     for each in pids:
         if each not in done and each not in spared:
             _send(each, number, proc, blocked=True)
+    for each in spared:  # those that still keep a parent waiting run on; it stops as soon as it can
+        if _keeps_waiting(_status(each, proc), done, proc):
+            _kill(each, signal.SIGCONT)
 
 
 class _Spared(NamedTuple):
@@ -112,13 +115,16 @@ def _release_parents(stopped: set[int], proc: str) -> list[int]:
     released = []
     for pid in stopped:
         status = _status(pid, proc)
-        parent = _field(status, "PPid")
-        if not _field(status, "State").startswith("T") or int(parent or 0) not in stopped:
-            continue
-        if _field(_status(int(parent), proc), "State").startswith("D"):
+        if _field(status, "State").startswith("T") and _keeps_waiting(status, stopped, proc):
             _kill(pid, signal.SIGCONT)
             released.append(pid)
     return released
+
+
+def _keeps_waiting(status: str, stopped: set[int], proc: str) -> bool:
+    """Return whether the parent of a process is one of ``stopped`` and waits in the kernel, as in vfork."""
+    parent = int(_field(status, "PPid") or 0)
+    return parent in stopped and _field(_status(parent, proc), "State").startswith("D")
 
 
 def signal_for(status: str, number: int) -> int:
