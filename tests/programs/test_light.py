@@ -1,5 +1,6 @@
 """
-A dozen of the programs that `make programs` runs, from packages that every test system has.
+Nine of the programs that `make programs` runs, from packages that every test system has; others are in
+tests/integration/migration/test_programs.py.
 
 Each runs unmoved, and as a job that is moved to a host with its own /tmp, processes and IPC, and home again.
 """

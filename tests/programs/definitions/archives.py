@@ -17,7 +17,6 @@ PROGRAMS: Final = (
         ("xz", "-6", "-k", "-T1", "text"),
         {"xz": "xz-utils"},
         {"text": words(30, 500_000)},
-        light=True,
     ),
     Program(
         "zstd",

@@ -171,7 +171,6 @@ PROGRAMS: Final = (
         ("make", "-s", "-j2"),
         {"make": "make", "gcc": "gcc"},
         {"Makefile": _MAKEFILE, **{f"part{n}.c": c_source(n, 80, f"part{n}") for n in range(_PARTS)}},
-        light=True,
     ),
     Program(
         "g++",

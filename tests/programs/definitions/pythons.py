@@ -163,7 +163,6 @@ PROGRAMS: Final = (
         (_PYTHON, "work.py"),
         _NEEDS,
         {"work.py": _THREADS},
-        light=True,
     ),
     Program(
         "python fork",
