@@ -1,24 +1,23 @@
 """
-`gom top` as a program: what each key does to the rows, the dialogs and the selection that the nodes make.
+`gom top` as a program: what each key does to the rows, and the selection that the nodes make.
 
-It draws from one snapshot and knows nothing of the terminal; `gom.monitor.screen` shows it.
+It draws from one snapshot and knows nothing of the terminal; `gom.monitor.screen` shows it. What is done to
+processes goes through dialogs: `gom.monitor.top_open_dialog`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
-from gom.monitor import top_detail, top_dialogs, top_help, top_menus, top_view
+from gom.monitor import top_detail, top_menus, top_view
 from gom.monitor.feed import ClusterFeed, ClusterState, ProcessQuery
-from gom.monitor.rows import ProcessRow
 from gom.monitor.spans import Line, Style
 from gom.monitor.subscription import DaemonEndpoints
-from gom.monitor.top_actions import ActionResult, Actor
+from gom.monitor.top_actions import Actor
 from gom.monitor.top_columns import sort_at
-from gom.monitor.top_dialogs import Dialog, Renice, Step
 from gom.monitor.top_list import ListRow, ProcessList
-from gom.monitor.top_migrate import Migrate
+from gom.monitor.top_open_dialog import KEYS, OpenDialog
 from gom.monitor.top_selection import ListSelection
 
 #: Seconds for which an answer stays.
@@ -49,15 +48,13 @@ class TopScreen:
         self._make_feed = feed or (lambda changed: ClusterFeed(place, period, wanted, changed))
         self._make_actor = actor or (lambda changed: Actor(place, changed))
         self._feed: ClusterFeed | None = None
-        self._actor: Actor | None = None
         self._list = ProcessList()
         self._history = top_detail.History()
         self._snapshot = ClusterState(0.0)
-        self._dialog: Dialog | None = None
-        self._acting_on: tuple[ProcessRow, ...] = ()
-        self._purpose = ""
         self._message: tuple[str, Style, float] = ("", Style.PLAIN, 0.0)
-        self._doing = 0
+        self._dialog = OpenDialog(
+            self._list, self._selection, self._history, lambda: self._snapshot, self._say, when
+        )
         self._shown: list[ListRow] = []
         self._first_line = 0
         self._width = 80
@@ -66,7 +63,7 @@ class TopScreen:
     def start(self, changed: Callable[[], None]) -> None:
         """See `Program.start`."""
         self._feed = self._make_feed(changed)
-        self._actor = self._make_actor(changed)
+        self._dialog.start(self._make_actor(changed))
         self._feed.start()
 
     def stop(self) -> None:
@@ -107,20 +104,19 @@ class TopScreen:
                 self._selection.typing, message if until > self._snapshot.at else "", style
             )
             lines.append(top_view.below(below, table, columns))
-        return lines if self._dialog is None else top_view.with_dialog(lines, self._dialog, columns, rows)
+        dialog = self._dialog.dialog
+        return lines if dialog is None else top_view.with_dialog(lines, dialog, columns, rows)
 
     def _take_news(self) -> None:
         assert self._feed is not None
-        assert self._actor is not None
         self._snapshot = self._feed.snapshot()
         self._list.match = self._selection.local_match(self._snapshot)
         lost = self._list.update(self._snapshot.table)
-        if lost and self._dialog is None:
+        if lost and self._dialog.dialog is None:
             self._say(
                 f"the process under the cursor ({lost.split('-')[1]}) is no longer in the list", Style.WARN
             )
-        for answer in self._actor.take():
-            self._answered(answer)
+        self._dialog.take_answers()
         at_end = self._list.top + self._height >= len(self._list)
         self._selection.follow(self._snapshot, self._height, at_end)
         self._selection.pin(self._looked_at(), self._snapshot.table, self._snapshot.at)
@@ -141,67 +137,12 @@ class TopScreen:
     def _say(self, sentence: str, style: Style = Style.PLAIN) -> None:
         self._message = (sentence, style, self._snapshot.at + MESSAGE_TIME)
 
-    # -- answers
-
-    def _answered(self, answer: ActionResult) -> None:
-        if answer.key[0] == "act":
-            self._doing = max(0, self._doing - 1)
-            rest = f" ({self._doing} to go)" if self._doing else ""
-            if answer.done:
-                self._say(f"{answer.text}{rest}", Style.GOOD)
-            else:
-                self._say(f"refused for {answer.about}: {answer.text}{rest}", Style.BAD)
-        elif self._dialog is not None:
-            self._follow(self._dialog.answer(answer))
-
-    def _follow(self, step: Step) -> None:
-        """Do what a dialog's step says."""
-        assert self._actor is not None
-        dialog = self._dialog
-        if step.close:
-            self._close()
-        if step.ask:
-            acts = sum(each.key[0] == "act" for each in step.ask)
-            if not self._actor.ask(*step.ask):
-                self._say("too many requests are under way: wait for their answers", Style.BAD)
-            elif acts:
-                self._doing += acts
-                self._say(f"asked: {step.ask[0].request.verb} {step.ask[0].about}", Style.DIM)
-                self._list.marks.clear()
-        if step.value is not None:
-            self._chosen(dialog, step.value)
-
-    def _chosen(self, dialog: Dialog | None, value: str) -> None:
-        """Go on from a menu: to the confirmation, or to another selection of rows."""
-        if isinstance(dialog, Migrate):
-            self._open(dialog.confirmation(value), "confirm")
-        elif isinstance(dialog, Renice):
-            self._open(top_dialogs.renicing(int(value), self._acting_on), "confirm")
-        elif self._purpose == "signal":
-            self._open(top_dialogs.sending(value, self._acting_on), "confirm")
-        elif self._purpose == "user":
-            self._selection.want(user=value)
-        elif self._purpose == "node":
-            self._selection.only_node(int(value))
-        elif self._purpose == "sort":
-            self._selection.want(sort=value)
-
-    def _open(self, dialog: Dialog, purpose: str) -> None:
-        """Open a dialog. Rows do not move while it is open."""
-        self._list.hold()
-        self._dialog = dialog
-        self._purpose = purpose
-
-    def _close(self) -> None:
-        self._dialog = None
-        self._list.release()
-
     # -- keys
 
     def press(self, key: str, text: str) -> None:
         """See `Program.press`."""
-        if self._dialog is not None:
-            self._follow(self._dialog.press(key, text))
+        if self._dialog.dialog is not None:
+            self._dialog.press(key, text)
         elif self._selection.typing is not None:
             if not self._selection.press(key, text, self._snapshot.at):
                 self._move(key)
@@ -231,12 +172,16 @@ class TopScreen:
             self._selection.want(sort=top_menus.SORTS[text])
         elif text in _KEYS:
             _KEYS[text](self)
+        elif text in KEYS:
+            KEYS[text](self._dialog)
         elif key == "enter":
-            self._show_detail()
+            self._dialog.show_detail()
         elif key == "escape":
             self._clear()
-        elif key in ("f1", "f10"):
-            _KEYS["h" if key == "f1" else "q"](self)
+        elif key == "f1":
+            self._dialog.help()
+        elif key == "f10":
+            self._quit()
 
     def paste(self, text: str) -> None:
         """Take text that the person pastes: for the filter, nothing else takes any."""
@@ -267,71 +212,11 @@ class TopScreen:
     def _quit(self) -> None:
         self.finished = True
 
-    # -- dialogs
-
-    def _targets(self) -> tuple[ProcessRow, ...]:
-        """Return the processes that a key acts on, as they are now; says so when there are none."""
-        table = self._snapshot.table
-        if self._snapshot.role == "read":
-            self._say("you may only look: a token of role user or admin may act, see `gom token`", Style.BAD)
-            return ()
-        found = [] if table is None else [
-            process for identity in self._list.chosen() if (process := table.find(identity)) is not None
-        ]  # fmt: skip
-        if not found:
-            self._say("there is no process under the cursor", Style.WARN)
-        return tuple(found)
-
-    def _act(self, purpose: str, dialog: Callable[[Sequence[ProcessRow]], Dialog]) -> None:
-        if targets := self._targets():
-            self._acting_on = targets
-            self._open(dialog(targets), purpose)
-
-    def _signal(self) -> None:
-        self._act("signal", lambda _targets: top_dialogs.signal_menu())
-
-    def _renice(self) -> None:
-        self._act("renice", Renice)
-
-    def _lock(self) -> None:
-        self._act("confirm", lambda targets: top_dialogs.locking(not targets[0].lock, targets))
-
-    def _migrate(self) -> None:
-        self._act("migrate", lambda targets: Migrate(self._snapshot.nodes, targets))
-        if isinstance(self._dialog, Migrate):
-            self._follow(Step(ask=self._dialog.ask()))
-
-    def _show_detail(self) -> None:
-        table, identity = self._snapshot.table, self._list.selected()
-        process = None if table is None or identity is None else table.find(identity)
-        if process is None:
-            return
-
-        def find() -> ProcessRow | None:
-            newest = self._snapshot.table
-            return None if newest is None else newest.find(process.identity)
-
-        detail = top_detail.Detail(process, find, self._history, self._when)
-        self._open(detail, "detail")
-        self._follow(Step(ask=detail.ask()))
-
-    def _choose_user(self) -> None:
-        self._open(top_menus.user_menu(self._snapshot.table, self._selection.wanted.user), "user")
-
-    def _choose_node(self) -> None:
-        self._open(top_menus.node_menu(self._snapshot.nodes, self._selection.wanted.node), "node")
-
-    def _choose_sort(self) -> None:
-        self._open(top_menus.sort_menu(self._selection.wanted.sort), "sort")
-
-    def _help(self) -> None:
-        self._open(top_help.Help(), "help")
-
     # -- the mouse
 
     def click(self, column: int, row: int) -> None:
         """See `Program.click`: it chooses a row, a second one shows more; a heading decides the order."""
-        if self._dialog is not None:
+        if self._dialog.dialog is not None:
             return
         at = row - self._first_line
         if at == -1:
@@ -339,7 +224,7 @@ class TopScreen:
         elif 0 <= at < len(self._shown):
             place = self._list.top + at
             if place == self._list.cursor and self._list.is_kept:
-                self._show_detail()
+                self._dialog.show_detail()
             else:
                 self._list.go(place)
                 self._list.hold_cursor()
@@ -351,16 +236,15 @@ class TopScreen:
 
     def wheel(self, steps: int) -> None:
         """See `Program.wheel`."""
-        if self._dialog is not None:
+        if self._dialog.dialog is not None:
             for _ in range(abs(steps)):
-                self._follow(self._dialog.press("up" if steps < 0 else "down", ""))
+                self._dialog.press("up" if steps < 0 else "down", "")
         else:
             self._list.scroll(steps)
 
 
+#: The keys that open no dialog; `gom.monitor.top_open_dialog.KEYS` has the others.
 _KEYS: Final[dict[str, Callable[[TopScreen], None]]] = {
-    "/": TopScreen._filter, "f": TopScreen._filter, "t": TopScreen._toggle_tree, "u": TopScreen._choose_user,
-    "n": TopScreen._choose_node, "J": TopScreen._toggle_jobs, "U": TopScreen._unmark, "q": TopScreen._quit,
-    "k": TopScreen._signal, "r": TopScreen._renice, "m": TopScreen._migrate, "l": TopScreen._lock,
-    "s": TopScreen._choose_sort, "h": TopScreen._help, "?": TopScreen._help, "i": TopScreen._show_detail,
+    "/": TopScreen._filter, "f": TopScreen._filter, "t": TopScreen._toggle_tree, "J": TopScreen._toggle_jobs,
+    "U": TopScreen._unmark, "q": TopScreen._quit,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from gomd.verbs.followed_nodes import FollowedNode
 from gomd.verbs.node_feeds import (
     FIRST_PAUSE,
     MAX_PAUSE,
@@ -25,7 +26,7 @@ from gomd.verbs.node_feeds import (
     failure_of,
 )
 from gomd.verbs.node_rounds import NodeRound
-from gomd.verbs.tree_watch import FollowedNode, TreeFollower
+from gomd.verbs.tree_watch import TreeFollower
 from libgomd.errors import GomdError, TimedOut
 from libgomd.model import Node
 

@@ -14,7 +14,7 @@ from libgomd.errors import MalformedReply
 from libgomd.wire.values import dumps
 
 if TYPE_CHECKING:
-    from gomd.verbs.merged_watch import MergedNodes
+    from gomd.verbs.merged_nodes import MergedNodes
 
 #: Rows, and nodes, that are taken in one turn of the reactor: 5 to 10 ms of work.
 ROWS_PER_TURN: Final = 1500

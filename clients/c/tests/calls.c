@@ -1,6 +1,6 @@
 /*
  * Makes calls of the library one after the other and prints what comes of them: calls ENDPOINT TIMEOUT_MS CALL ...
- * A line is CALL RESULT and values, or the sentence of the error. tests/integration/test_c_client.py reads them.
+ * A line is CALL RESULT and values, or the sentence of the error. tests/integration/c_client.py reads them.
  */
 #define _GNU_SOURCE
 #include <gomd.h>

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from zope.interface import Attribute, Interface, implementer
 
+from gomd.cluster.membership.member import Member
 from libgomd.model import Node, Status
 from libgomd.wire.addresses import is_ipv6
 
@@ -70,3 +71,24 @@ class MapAdmission:
             both = tuple(families[each] for each in sorted(families)) if len(families) > 1 else ()
             name = self._names.get(node, addresses[0])
             yield Node(node, name, (both or addresses)[0], Status.CONFIGURED, addresses=both)
+
+
+def listed_members(
+    admission: IAdmission, own_id: int, families: frozenset[bool], port: int, now: float
+) -> list[Member]:
+    """
+    Return the nodes that are listed before anything is heard from them, as members that are down.
+
+    :param own_id: of this node, which is none of them. :param families: those in which this node has an
+        address, True for IPv6: a member is contacted in these if it can be. :param port: UDP port of all.
+    :param now: as `SteadyClock.now`.
+    """
+    found = []
+    for node in admission.nodes():
+        if node.id != own_id:
+            hosts = [each for each in node.addresses or (node.address,) if is_ipv6(each) in families]
+            member = Member(node.id, node.name, ((hosts or [node.address])[0], port), now)
+            if len(hosts) > 1:
+                member.second = (hosts[1], port)
+            found.append(member)
+    return found

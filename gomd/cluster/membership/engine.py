@@ -14,7 +14,6 @@ marked up only after it has been heard directly.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from random import Random
 from typing import ClassVar, Final
@@ -25,21 +24,23 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gomd.cluster.membership.admission import Anyone, IAdmission
+from gomd.cluster.membership.admission import Anyone, IAdmission, listed_members
+from gomd.cluster.membership.announcements import Announcements
 from gomd.cluster.membership.broadcasts import Broadcasts
 from gomd.cluster.membership.datagram_warnings import DatagramWarnings
-from gomd.cluster.membership.failure_detector import FailureDetector, IDetectorListener
+from gomd.cluster.membership.detector_outcomes import DetectorOutcomes
+from gomd.cluster.membership.failure_detector import FailureDetector
 from gomd.cluster.membership.goodbye import say_goodbye
 from gomd.cluster.membership.heartbeats import Heartbeats
 from gomd.cluster.membership.id_conflicts import IdConflicts
 from gomd.cluster.membership.indirect_probes import IndirectProbes
 from gomd.cluster.membership.joins import Joins
-from gomd.cluster.membership.member import Member
 from gomd.cluster.membership.receive import DatagramReceiver
 from gomd.cluster.membership.rejoin import Contacts, Rejoin
 from gomd.cluster.membership.rumors import Rumors
+from gomd.cluster.membership.second_address import families_of
 from gomd.cluster.membership.settings import Settings, Timing
-from gomd.cluster.membership.state_changes import StateChanges, shortened
+from gomd.cluster.membership.state_changes import StateChanges
 from gomd.cluster.membership.steady_clock import SteadyClock
 from gomd.cluster.membership.sweep import Sweep
 from gomd.cluster.membership.table import Members
@@ -50,21 +51,13 @@ from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Node
 from libgomd.wallclock import Wall
 from libgomd.wire import messages
-from libgomd.wire.addresses import is_ipv6
-from libgomd.wire.messages import Datagram, MemberState, Notice
+from libgomd.wire.messages import Datagram, MemberState
 
-#: Times after the start, in heartbeats, at which the node announces itself again while it knows too few.
-_ANNOUNCEMENT_TIMES: Final = (0.1, 0.3, 0.6, 1.0, 1.8, 3.2)
 #: Heartbeats without a datagram of another node after which a node that knows no other one ticks slowly.
 _QUIET_HEARTBEATS: Final = 10
 
 
-def families_of(node: Node) -> frozenset[bool]:
-    """Return the families in which a node has an address: True for IPv6."""
-    return frozenset(map(is_ipv6, node.addresses or (node.address,)))
-
-
-@implementer(IMembership, IDetectorListener)
+@implementer(IMembership)
 class HeartbeatEngine:
     """
     Membership by heartbeats; see the theory of operation above.
@@ -92,24 +85,29 @@ class HeartbeatEngine:
     ) -> None:
         me = own()
         self.own_id = me.id
-        self._families = families = settings.families or families_of(me)
+        families = settings.families or families_of(me)
         self.instance = instance
         self._own = own
         self._transport = transport
         self._clock = clock
         self._random = random
-        self._settings = settings
-        self._admission = admission = admission or Anyone()
+        admission = admission or Anyone()
         self._time = time = SteadyClock(clock)
         self._timing = timing = Timing(settings.heartbeat)
-        listed = [node for node in admission.nodes() if node.id != me.id]
+        listed = listed_members(admission, me.id, families, settings.port, time.now())
         self._members = members = Members(me.id, max(settings.max_nodes - 1, len(listed)))
         self._rejoin = Rejoin(timing, random)
         self._contacts = Contacts()
         self._changes = changes = StateChanges(me.id, members, self._rejoin, events, wall)
         self._heartbeats = heartbeats = Heartbeats(own, transport, members, random, settings, timing)
+        self._announcements = announcements = Announcements(
+            own, members, heartbeats, settings, families, timing
+        )
         self._broadcasts = broadcasts = Broadcasts(heartbeats.broadcast)
-        self._detector = detector = FailureDetector(me.id, members, transport, timing, random, self)
+        outcomes = DetectorOutcomes(
+            me.id, transport, changes, broadcasts, time, lambda *told: self._rumors.contradict(*told)
+        )
+        self._detector = detector = FailureDetector(me.id, members, transport, timing, random, outcomes)
         self._id_conflicts = id_conflicts = IdConflicts(
             me.id, me.name, instance, transport, changes, timing, clock.seconds
         )  # fmt: skip
@@ -128,8 +126,8 @@ class HeartbeatEngine:
         )  # fmt: skip
         self._warnings = DatagramWarnings(own, members, changes, id_conflicts, time)
         self._sweep = Sweep(
-            own, members, heartbeats, detector, changes, admission, timing, lambda: len(self._seeds()),
-            settings.forget,
+            own, members, heartbeats, detector, changes, admission, timing,
+            lambda: len(announcements.seeds()), settings.forget,
         )  # fmt: skip
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
@@ -138,13 +136,8 @@ class HeartbeatEngine:
         self._interval = timing.tick
         self._spoken_to = 0.0
         self._list_of_nodes = NodeList(own, self._others, time.now_with_gaps)
-        self._announcements: list[float] = []
         self._received = 0
-        for node in listed:
-            hosts = [each for each in node.addresses or (node.address,) if is_ipv6(each) in families]
-            member = Member(node.id, node.name, ((hosts or [node.address])[0], settings.port), time.now())
-            if len(hosts) > 1:
-                member.second = (hosts[1], settings.port)
+        for member in listed:
             members.add(member)
 
     # -- start and stop
@@ -154,13 +147,13 @@ class HeartbeatEngine:
         self._time.tick(0.0, 0.0)
         self._spoken_to = now = self._time.now()
         self._running = True
-        self._announcements = [now + self._timing.heartbeat * each for each in _ANNOUNCEMENT_TIMES]
+        self._announcements.schedule(now)
         self._heartbeats.schedule_first(now)
         self._sweep.schedule(now)
         for member in self._members:
             for place in member.places:
                 self._rejoin.add(place, now)
-        self._heartbeats.announce(self._rejoin.step(self._seeds(), (), now), multicast=True)
+        self._heartbeats.announce(self._rejoin.step(self._announcements.seeds(), (), now), multicast=True)
         # A random phase, so that daemons that start together do not work at the same moments for ever.
         phase = self._random.random() * self._timing.tick
         self._phase = self._clock.callLater(phase, self._loop.start, self._timing.tick)
@@ -179,21 +172,10 @@ class HeartbeatEngine:
 
     def set_seeds(self, seeds: tuple[Address, ...]) -> None:
         """Replace the seeds."""
-        self._settings = replace(self._settings, seeds=seeds)
+        self._announcements.set_seeds(seeds)
 
     def set_keys(self, keys: tuple[bytes, ...]) -> None:
         """There is nothing to change: the transport seals all traffic of this engine."""
-
-    def _seeds(self) -> list[Address]:
-        """
-        Return the seeds but for this node itself, and those that it has no address to reach. Called several
-        times a second.
-        """
-        if not self._settings.seeds:
-            return []
-        me, port, families = self._own(), self._settings.port, self._families
-        own = {(host, port) for host in me.addresses or (me.address,)}
-        return [seed for seed in self._settings.seeds if seed not in own and is_ipv6(seed[0]) in families]
 
     # -- incoming datagrams
 
@@ -251,12 +233,11 @@ class HeartbeatEngine:
         self._indirect_probes.step(now)
         self._joins.identity_checks.step(now)
         self._broadcasts.step()
-        self._heartbeats.announce(self._rejoin.step(self._seeds(), members.addresses, now), multicast=False)
+        lost = self._rejoin.step(self._announcements.seeds(), members.addresses, now)
+        self._heartbeats.announce(lost, multicast=False)
         self._heartbeats.greet(self._contacts.take_new())
         self._heartbeats.greet(self._contacts.step(members.addresses), again=True)
-        if self._announcements and now >= self._announcements[0]:
-            del self._announcements[0]
-            self._announce_again()
+        self._announcements.step(*self._receiver.largest_roster, now)
         self._sweep.step(now)
         self._heartbeats.send_newcomers()
         self._heartbeats.send_due(now)
@@ -269,7 +250,7 @@ class HeartbeatEngine:
         The tick is a third of what an idle daemon without a cluster costs.
         """
         quiet = now - self._spoken_to > self._timing.heartbeat * _QUIET_HEARTBEATS
-        return quiet and not (len(self._members) or len(self._rejoin) or self._announcements)
+        return quiet and not (len(self._members) or len(self._rejoin) or self._announcements.are_due)
 
     def _hurry(self) -> None:
         """Tick as often as a cluster needs it again, from now on."""
@@ -278,39 +259,6 @@ class HeartbeatEngine:
             self._interval = self._timing.tick
             self._loop.stop()
             self._loop.start(self._interval, now=False)
-
-    def _announce_again(self) -> None:
-        """Announce this node again, because the first announcement or its answer may have been lost."""
-        total, who = self._receiver.largest_roster
-        if not self._members.up:
-            self._heartbeats.announce(self._seeds(), multicast=True)
-        elif who is not None and self._members.up_count + 1 < total:
-            self._heartbeats.announce([who], multicast=False)
-
-    # -- outcomes of the failure detector
-
-    def suspected(self, member: Member, reason: str) -> None:
-        """See `IDetectorListener.suspected`."""
-        self._changes.mark_suspect(member, self.own_id, reason)
-        notice = self._notice(MemberState.SUSPECT, member, reason)
-        for place in member.places:
-            self._transport.send(notice, [place])
-        self._broadcasts.queue(notice)
-
-    def dead(self, member: Member, reason: str) -> None:
-        """See `IDetectorListener.dead`."""
-        notice = self._notice(MemberState.DOWN, member, reason)
-        self._changes.mark_gone(member, MemberState.DOWN, self.own_id, reason, self._time.now())
-        self._broadcasts.queue(notice)
-
-    def alive(self, member: Member, by: int, asked_by: Iterable[Address]) -> None:
-        """See `IDetectorListener.alive`."""
-        self._broadcasts.invalidate(member.id)
-        self._changes.clear_suspicion(member, by, f"it answers node {by}")
-        self._rumors.contradict(member, f"it answers node {by}", asked_by)
-
-    def _notice(self, state: MemberState, member: Member, reason: str) -> Notice:
-        return Notice(state, member.id, member.instance, member.incarnation, self.own_id, shortened(reason))
 
     # -- what the peer port reports
 

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from gomd.cluster.membership.heartbeat_contents import (
+    extras_of,
+    heartbeat_of,
+    notes_by_family,
+    rosters_of,
+)
 from gomd.cluster.membership.member import NEVER, Member
 from gomd.cluster.membership.settings import MAX_FANOUT, MAX_HEARTBEATS_PER_SECOND, Settings, Timing
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address, IPeerTransport
-from libgomd.model import Node, Status
-from libgomd.wire.addresses import is_ipv6, without_zone
-from libgomd.wire.messages import (
-    MAX_HEARTBEAT_SPEED,
-    MAX_NOTES,
-    MAX_NOTES_IPV6,
-    Addresses,
-    Heartbeat,
-    MemberNote,
-    Message,
-    Notice,
-    Roster,
-    TrueSpeed,
-    milliseconds,
-    sent_values,
-)  # fmt: skip
+from libgomd.model import Node
+from libgomd.wire.addresses import is_ipv6
+from libgomd.wire.messages import Addresses, Heartbeat, MemberNote, Message, Notice, Roster, TrueSpeed
 
 #: Member notes piggybacked on each direct heartbeat, so that a node learns what it missed from others.
 _NOTES_PER_HEARTBEAT: Final = 4
@@ -106,35 +99,11 @@ class Heartbeats:
 
     def make_heartbeat(self, announce: bool = False, notes: tuple[MemberNote, ...] = ()) -> Heartbeat:
         """Return this node's heartbeat as of now. While the node is quiet, it contains no values."""
-        node = self._own()
-        status = int(node.status | Status.CONFIGURED | Status.UP)
-        settings, name = self._settings, node.name
-        if node.status & Status.QUIET:
-            return Heartbeat(
-                self.incarnation, settings.port, settings.stream_port, status, None, None, None, None, None,
-                None, None, None, announce, name, without_zone(node.address), notes,
-            )  # fmt: skip
-        load, speed, *others = sent_values(node)
-        if speed is not None:
-            speed = min(speed, MAX_HEARTBEAT_SPEED)
-        return Heartbeat._make(
-            (
-                self.incarnation, settings.port, settings.stream_port, status & 0xFFFF,
-                milliseconds(node.age), load, speed, *others, announce, name, without_zone(node.address),
-                notes,
-            )
-        )  # fmt: skip
+        return heartbeat_of(self._own(), self.incarnation, self._settings, announce, notes)
 
     def extras(self) -> list[TrueSpeed | Addresses]:
         """Return what a heartbeat has no room for, for messages of their own: seldom anything."""
-        node = self._own()
-        found: list[TrueSpeed | Addresses] = []
-        speed = sent_values(node)[1]
-        if speed is not None and speed > MAX_HEARTBEAT_SPEED and not node.status & Status.QUIET:
-            found.append(TrueSpeed(speed))
-        if node.addresses:
-            found.append(Addresses(self._settings.port, tuple(map(without_zone, node.addresses))))
-        return found
+        return extras_of(self._own(), self._settings.port)
 
     def _send(self, message: Heartbeat, addresses: Sequence[Address]) -> None:
         """Send a heartbeat outside the regular interval, and what needs datagrams of its own."""
@@ -239,7 +208,7 @@ class Heartbeats:
         up = self._members.up
         first = self._noted % max(1, len(up))
         self._noted = first + _NOTES_PER_HEARTBEAT
-        notes, others = _by_family(up[first : first + _NOTES_PER_HEARTBEAT])
+        notes, others = notes_by_family(up[first : first + _NOTES_PER_HEARTBEAT])
         return tuple(notes), Roster(self._members.up_count + 1, tuple(others)) if others else None
 
     def broadcast(self, message: Message, most: int = MAX_FANOUT) -> None:
@@ -304,7 +273,7 @@ class Heartbeats:
         if not (multicast or knows) and now - member.roster_sent_at >= self._timing.tick / 2:
             member.roster_sent_at = now
             others = [each for each in self._members.up if each is not member]
-            for roster in _rosters(len(others) + 2, others):
+            for roster in rosters_of(len(others) + 2, others):
                 self._transport.send(roster, [member.address])
         return 0.0
 
@@ -329,20 +298,5 @@ class Heartbeats:
             newcomers = [each for each in newcomers if each.multicast_at == NEVER]
             self._unreached = [*self._unreached, *newcomers]
         if newcomers and self._direct_peers:
-            for roster in _rosters(self._members.up_count + 1, newcomers):
+            for roster in rosters_of(self._members.up_count + 1, newcomers):
                 self._to_some(roster, self._direct_peers, _GOSSIP_PEERS)
-
-
-def _by_family(members: Iterable[Member]) -> tuple[list[MemberNote], list[MemberNote]]:
-    """Return the notes of members with IPv4 addresses, and those with IPv6 addresses."""
-    found = [note for each in members for note in each.notes()]
-    return [each for each in found if not is_ipv6(each.address)], [
-        each for each in found if is_ipv6(each.address)
-    ]
-
-
-def _rosters(total: int, members: Sequence[Member]) -> Iterator[Roster]:
-    """Yield the rosters of members. Those with IPv6 addresses are apart: older daemons drop such a packet."""
-    for notes, most in zip(_by_family(members), (MAX_NOTES, MAX_NOTES_IPV6), strict=True):
-        for first in range(0, len(notes), most):
-            yield Roster(total, tuple(notes[first : first + most]))

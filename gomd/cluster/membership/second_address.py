@@ -22,6 +22,7 @@ from gomd.cluster.membership.settings import Timing
 from gomd.cluster.membership.state_changes import StateChanges
 from gomd.cluster.membership.table import Members
 from gomd.cluster.membership.transport import Address
+from libgomd.model import Node
 from libgomd.wire.addresses import is_ipv6, is_link_local, zone_of
 from libgomd.wire.messages import Addresses, Heartbeat, MemberState
 
@@ -30,6 +31,11 @@ SILENT_HEARTBEATS: Final = 2
 #: Heartbeats within which IPv4 must be heard twice to be used again, and between two probes of a place that
 #: did not answer.
 RETURN_HEARTBEATS: Final = 10
+
+
+def families_of(node: Node) -> frozenset[bool]:
+    """Return the families in which a node has an address: True for IPv6."""
+    return frozenset(map(is_ipv6, node.addresses or (node.address,)))
 
 
 def place_here(host: str, sender: Address) -> str:

@@ -34,7 +34,7 @@ from gomd.jobs.supervisor.handover import Handover
 from gomd.jobs.supervisor.job_group import FREEZE_ALLOWANCE, JobGroup, NoLimit, group_of
 from gomd.jobs.supervisor.own_directories import show_carried
 from gomd.jobs.supervisor.pipes import Streams
-from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
+from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from gomd.jobs.supervisor.private_transfer import is_quick, unpack_trees
 from gomd.jobs.supervisor.spawn import CannotStart, Program
 from libgomd.errors import CannotMove
@@ -115,7 +115,7 @@ class CheckpointingSupervisor(FreezingSupervisor):
                 unpack_trees(directory, spec, private)
             if private is not None:
                 private.show_paths(told.shown)
-            is_copied = show_carried(spec, self._environment, self._carried, private)
+            is_copied = show_carried(spec, self._environment, self._place.carried, private)
             if uid:
                 place = TEMPORARY[0] if private is not None and TEMPORARY[0] in private.places else ""
                 is_own = _nothing_is_own if private is None else private.is_own
@@ -175,35 +175,31 @@ class CheckpointingSupervisor(FreezingSupervisor):
     def _end_with_copy(self) -> NoReturn:
         """End, and with this process what there is of the copy, of which nothing runs once more."""
         end_the_rest(self._environment.namespace, 0)
-        self._remove_private()
+        self._place.remove_private()
         os._exit(1)
 
     def _cover(self, told: Handover) -> PrivateDirectories | None:
         """Give the copy directories of its own, if the job had some. :raises CannotMove: others than here."""
         if not told.places:
             return None
-        spec = self._spec
-        for name in STORED.values():
-            self._directory.remove_below(name)
-        private = PrivateDirectories(self._directory.descriptor, spec.uid, spec.gid, spec.groups)
-        self._private = private
+        private = self._place.cover_anew(self._spec)
         if private.places != told.places:
-            raise CannotMove(f"it has temporary directories of its own that {spec.where} has not")
+            raise CannotMove(f"it has temporary directories of its own that {self._spec.where} has not")
         return private
 
     def _make_group(self, spec: SpawnSpec) -> JobGroup | None:
         """Make its cgroup, with room for criu. :raises CannotMove: it has a limit, and there can be none."""
-        early = self._group
+        early = self._place.group
         if isinstance(early, EarlyGroup):
             if spec.memory_max is None:
                 return early
             early.remove()  # what this process has used in it would count against the job's limit for ever
         try:
-            self._group = group_of(spec)
+            group = self._place.group = group_of(spec)
         except NoLimit as error:
             raise CannotMove(f"its memory cannot be limited on {spec.where}: {error}") from error
         self._limit_memory(FREEZE_ALLOWANCE)
-        return self._group
+        return group
 
     def _do(self, work: Callable[[], T], limit: float, quick: bool) -> T:
         """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.frames import CHUNK
+from libgomd.wire.job_messages import SpawnSpec
 
 #: The clause that tells of bytes that could not be kept.
 LOST = "{} bytes of output are lost: the disk is full, or nearly so"
@@ -133,6 +135,18 @@ class FileStore:
         for _, descriptor in self._files:
             os.close(descriptor)
         self._files.clear()
+
+
+def output_stores(directory: int, spec: SpawnSpec) -> dict[int, FileStore]:
+    """
+    Return the stores of the outputs of a detached job, by the kinds of their frames.
+
+    :param directory: the job's, open. :raises OSError: what is there already cannot be read.
+    """
+    return {
+        kind: FileStore(directory, name, spec.spool_bytes, spec.spool_reserve)
+        for kind, name in OUTPUTS.items()
+    }
 
 
 def free_of(disk: os.statvfs_result, reserve: int) -> tuple[int, int]:

@@ -87,9 +87,9 @@ class FreezingSupervisor(HandingSupervisor):
             else:
                 self._thaw()
                 self._answer(order.do)
-                if isinstance(self._group, EarlyGroup):
+                if isinstance(self._place.group, EarlyGroup):
                     self._control.flush()
-                    self._group.leave()
+                    self._place.group.leave()
         except CannotMove as error:
             self._answer(order.do, str(error))
 
@@ -109,10 +109,10 @@ class FreezingSupervisor(HandingSupervisor):
             raise CannotMove(self._environment.why_not)
         if self._spec.tty and self._terminal is None:
             raise CannotMove(TERMINAL_STAYS)
-        if self._private is not None:
+        if self._place.private is not None:
             if not order.tree_port:
                 raise CannotMove("the other node cannot take its temporary files")
-            order = outside_order(order, self._private)
+            order = outside_order(order, self._place.private)
         if order.precopy or not self._early.is_for(order):
             self._early.end()
         if self._last_child:
@@ -142,8 +142,8 @@ class FreezingSupervisor(HandingSupervisor):
         if not self._environment.namespace:
             return
         expected = FreezeOrder(order.criu, order.directory, "", 0, order.tls, EARLY_LIMIT)
-        if self._private is not None:
-            expected = outside_order(expected, self._private)
+        if self._place.private is not None:
+            expected = outside_order(expected, self._place.private)
         self._early.end()
         self._early.begin(expected, self._facts(program.pid), self._work(program.pid))
 
@@ -206,7 +206,7 @@ class FreezingSupervisor(HandingSupervisor):
         """Return what a child does that freezes the job. :param pid: of its first process."""
         terminal = -1 if self._terminal is None else self._terminal.slave
         return FreezeWork(
-            pid, self._spec, self._private, self._arrival, terminal, self._let_go, self._has_tty_open
+            pid, self._spec, self._place.private, self._arrival, terminal, self._let_go, self._has_tty_open
         )
 
     def _let_go(self) -> None:
@@ -217,9 +217,9 @@ class FreezingSupervisor(HandingSupervisor):
 
     def _limit_memory(self, more: int = 0) -> None:
         """Set the job's limit, and ``more`` bytes beyond it for what criu adds to a job that it freezes."""
-        if self._group is not None:
+        if self._place.group is not None:
             with suppress(OSError):
-                self._group.limit(more)
+                self._place.group.limit(more)
 
     def _register(self, poll: select.poll) -> None:
         for waiting in (self._task, self._gate):
@@ -277,8 +277,8 @@ class FreezingSupervisor(HandingSupervisor):
         self._set_frozen(False)
         self._handed = None
         self._limit_memory()
-        if self._private is not None and self._links_since:
-            self._private.remove_link_remaps(self._links_since)
+        if self._place.private is not None and self._links_since:
+            self._place.private.remove_link_remaps(self._links_since)
             self._links_since = 0
         self._put_terminal()
         self._stdio.set_waiting_size()
@@ -302,7 +302,7 @@ class FreezingSupervisor(HandingSupervisor):
         told = OrderOutcome(END, "", self._waiting_signals)
         self._control.send_last(job_messages.encode(told), _LAST_ANSWER_TIMEOUT)
         end_the_rest(self._environment.namespace, 0)  # else it may see one more signal as this process ends
-        self._remove_group()
+        self._place.remove_group()
         self._leave()
         os._exit(0)
 

@@ -78,7 +78,7 @@ class HandingSupervisor(Supervisor):
             spec.began, spec.memory_max, self._used(), spec.carry,
         )  # fmt: skip
         self._handed = handed
-        view = PrivateView() if self._private is None else self._private.view()
+        view = PrivateView() if self._place.private is None else self._place.private.view()
         told = Handover(
             self._program.pid,
             tuple(names),

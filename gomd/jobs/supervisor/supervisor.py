@@ -7,8 +7,8 @@ one, over the socket in the job's directory. docs/jobs.md says what travels ther
 
 `Supervisor` joins the parts, each of which has one duty: `stdio` (the job's pipes or terminal), `attach`
 (what goes to the caller), `control_socket` (the daemon), `exit_watcher` (how the job ends),
-`lingering` (how long it stays) and `job_directory` (what is written down). Standard library only, and little
-of it: every job has one of these.
+`lingering` (how long it stays) and `job_place` (what it has on this machine). Standard library only, and
+little of it: every job has one of these.
 """
 
 from __future__ import annotations
@@ -22,29 +22,20 @@ from contextlib import suppress
 from gomd.jobs.supervisor.attach import CallerAttachment
 from gomd.jobs.supervisor.control_socket import ControlSocket
 from gomd.jobs.supervisor.exit_watcher import ExitWatcher, end_the_rest
-from gomd.jobs.supervisor.file_store import LOST, FileStore
-from gomd.jobs.supervisor.job_directory import (
-    EXIT,
-    JOB,
-    JobDirectory,
-    carried_directory,
-    make_job_directory,
-)
-from gomd.jobs.supervisor.job_group import JobGroup, NoLimit, group_of
+from gomd.jobs.supervisor.file_store import LOST, output_stores
+from gomd.jobs.supervisor.job_directory import EXIT, JOB
+from gomd.jobs.supervisor.job_group import JobGroup
+from gomd.jobs.supervisor.job_place import JobPlace
 from gomd.jobs.supervisor.job_report import new_identity, report, shown_arguments
 from gomd.jobs.supervisor.job_streams import JobStreams, make_streams
 from gomd.jobs.supervisor.job_terminal import JobTerminal
 from gomd.jobs.supervisor.lingering import DESERTED_CHECK_INTERVAL, Lingering
-from gomd.jobs.supervisor.own_directories import own_directories, show_carried, show_named
-from gomd.jobs.supervisor.private_dirs import STORED, PrivateDirectories
+from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from gomd.jobs.supervisor.private_hint import private_hint
 from gomd.jobs.supervisor.spawn import CannotStart, Program, SupervisorEnvironment, begin
 from gomd.jobs.supervisor.stdio import JobStdio
 from gomd.jobs.supervisor.stop_signals import STOP_SIGNALS, send_stop
-from libgomd.errors import CannotMove
-from libgomd.private import open_private_directory
 from libgomd.wire import frames, job_messages
-from libgomd.wire.attachment import OUTPUTS
 from libgomd.wire.job_messages import JobExit, JobReport, SpawnSpec, StartFailure
 from libgomd.wire.job_orders import KeepOrder, Order
 
@@ -68,26 +59,13 @@ class Supervisor:
         self._spec = spec
         self._environment = environment
         self._control = control
-        make_job_directory(spec.directory, may_exist=bool(spec.images))
-        self._directory = JobDirectory(spec.directory)
-        self._carried = -1
-        with suppress(FileNotFoundError):  # most jobs carry nothing along
-            self._carried = open_private_directory(carried_directory(spec.directory))
-        self._stores = (
-            {
-                kind: FileStore(self._directory.descriptor, name, spec.spool_bytes, spec.spool_reserve)
-                for kind, name in OUTPUTS.items()
-            }
-            if spec.detach
-            else {}
-        )
+        self._place = JobPlace(spec)
+        self._stores = output_stores(self._place.directory.descriptor, spec) if spec.detach else {}
         self._attachment = CallerAttachment(control, self._stores)
         self._stdio = JobStdio(self._attachment.end, bounded=spec.detach)
         self._watcher = ExitWatcher()
         self._program: Program | None = None
-        self._group: JobGroup | None = None
         self._terminal: JobTerminal | None = None
-        self._private: PrivateDirectories | None = None
         self._lingering = Lingering(deserted_check)
         self._done = False
         self._frozen = False
@@ -96,7 +74,7 @@ class Supervisor:
 
     def take_group(self, group: JobGroup | None) -> None:
         """Use a cgroup that is there already; None: there is none."""
-        self._group = group
+        self._place.group = group
 
     def run(self, received: list[frames.Frame]) -> None:
         """
@@ -119,27 +97,16 @@ class Supervisor:
         while not self._done:
             self._step()
         self._leave()
-        self._remove_group()
+        self._place.remove_group()
 
     def _start(self) -> None:
         spec = self._spec
-        try:
-            self._group = group_of(spec)
-        except NoLimit as error:
-            raise CannotStart(405, f"its memory cannot be limited on {spec.where}: {error}") from error
-        self._private = own_directories(spec, self._environment, self._directory.descriptor)
-        if self._private is not None:
-            show_named(self._private, spec)
-        try:
-            show_carried(spec, self._environment, self._carried, self._private)
-        except CannotMove as error:
-            raise CannotStart(405, str(error)) from error
+        self._place.prepare(spec, self._environment)
         streams = self._make_streams()
         self._watcher.start()
         try:
-            self._program = begin(
-                spec, streams.job, self._environment, self._group, own_tmp=self._private is not None
-            )
+            own_tmp = self._place.private is not None
+            self._program = begin(spec, streams.job, self._environment, self._place.group, own_tmp=own_tmp)
         finally:
             streams.close_job_ends()
         self._stdio.adopt(streams.ours, spec.tty)
@@ -150,14 +117,6 @@ class Supervisor:
         )
         self._write_job()
 
-    def _remove_private(self) -> None:
-        """Remove the job's temporary directories: nothing of it runs any more."""
-        if self._private is not None:
-            self._private.uncover()
-            with suppress(OSError):  # whoever removes the job's directory tries again
-                for name in STORED.values():
-                    self._directory.remove_below(name)
-
     def _make_streams(self) -> JobStreams:
         streams = make_streams(self._spec, self._environment.terminals)
         self._terminal = streams.terminal
@@ -167,18 +126,18 @@ class Supervisor:
 
     def _refuse(self, error: CannotStart) -> None:
         """Tell why nothing runs, and leave no trace of it; the output of a job that moved here stays."""
-        self._remove_group()
+        self._place.remove_group()
         self._control.send_last(job_messages.encode(StartFailure(error.code, str(error))))
-        self._remove_private()
+        self._place.remove_private()
         if not (self._spec.detach and self._spec.images):
-            self._directory.remove()
+            self._place.directory.remove()
 
     def _report(self) -> JobReport:
         assert self._program is not None
         return report(self._spec, self._program, self._environment, self._terminal is not None)
 
     def _write_job(self) -> None:
-        self._directory.write(JOB, self._report(), on_disk=self._control.connection is None)
+        self._place.directory.write(JOB, self._report(), on_disk=self._control.connection is None)
 
     # -- the loop
 
@@ -210,7 +169,7 @@ class Supervisor:
         if not self._attachment.send():
             self._on_disconnected()
         if self._attachment.exit is not None:
-            self._remove_group()  # now that the caller is told: the kernel takes its time
+            self._place.remove_group()  # now that the caller is told: the kernel takes its time
 
     def _register(self, poll: select.poll) -> None:
         """Poll for more than a plain supervisor does."""
@@ -232,7 +191,7 @@ class Supervisor:
 
     def _on_time(self, now: float) -> None:
         """Do what is due."""
-        if self._lingering.is_check_due(now) and not self._directory.has_socket():
+        if self._lingering.is_check_due(now) and not self._place.directory.has_socket():
             self._on_deserted()
         if not self._frozen:
             self._on_watcher_deadlines(now)
@@ -348,33 +307,23 @@ class Supervisor:
         """Write down how the job ended: everything is known."""
         lost = sum(store.lost for store in self._stores.values())
         reasons = [LOST.format(lost)] if lost else []
-        if self._private is not None and (hint := self._private_hint(status)):
+        if self._place.private is not None and (hint := self._private_hint(self._place.private, status)):
             reasons.append(hint)
-        if self._group is not None:
-            reasons = [text for text in (self._group.out_of_memory(), *reasons) if text]
+        if self._place.group is not None:
+            reasons = [text for text in (self._place.group.out_of_memory(), *reasons) if text]
         ended = JobExit(status, "; ".join(reasons), signal=self._watcher.signal)
         self._attachment.exit = ended
-        self._directory.write(EXIT, ended, on_disk=self._control.connection is None)
+        self._place.directory.write(EXIT, ended, on_disk=self._control.connection is None)
         self._stdio.close()
 
-    def _private_hint(self, status: int) -> str:
+    def _private_hint(self, private: PrivateDirectories, status: int) -> str:
         """Return a hint for the user about the job's own temporary directories; empty when there is none."""
-        assert self._private is not None
         end = self._attachment.end
         said = b"".join(self._stdio.last.get(kind, b"") for kind in end.outputs)
-        return private_hint(self._private, self._spec.argv, said, status)
+        return private_hint(private, self._spec.argv, said, status)
 
     def _leave(self) -> None:
-        self._remove_private()
-        if self._lingering.deserted:
-            return
-        if self._spec.detach:
-            self._directory.remove_socket()
-        else:
-            self._directory.remove()
-
-    def _remove_group(self) -> None:
-        """Remove the job's cgroup."""
-        group, self._group = self._group, None
-        if group is not None:
-            group.remove()
+        """Remove what is of no use any more; the output of a detached job is collected later."""
+        self._place.remove_private()
+        if not self._lingering.deserted:
+            self._place.leave(has_output=self._spec.detach)

@@ -68,6 +68,12 @@ EVENT = Event(1700000002.0, EventKind.STARTED, 7, "alpha", "job 3 of alice: make
 JOB = Job(3, 7, 7, 300, "alice", JobState.RUNNING, None, "make -j", 1000, 1700000002.0)
 
 
+def write_samples(log: ISampleLog, start: float, count: int) -> None:
+    """Write samples whose load counts from 0, one a second from ``start`` on."""
+    for at in range(count):
+        log.write(replace(NODE, load=at), replace(SAMPLE, taken_at=start + at))
+
+
 class SampleLogContract:
     """Mixed into a TestCase that makes a log in ``make_log``."""
 
@@ -132,11 +138,6 @@ class HistoryContract:
         """Return a writer and a reader of node 7. What is written is there when the writer is closed."""
         raise NotImplementedError
 
-    def write_samples(self, log: ISampleLog, start: float, count: int, step: float = 1.0) -> None:
-        """Write samples whose load counts from 0."""
-        for at in range(count):
-            log.write(replace(NODE, load=at), replace(SAMPLE, taken_at=start + at * step))
-
     def test_it_provides_both_interfaces(self) -> None:
         """Writer and reader can be used in place of any others."""
         log, history = self.make_history()
@@ -151,7 +152,7 @@ class HistoryContract:
         self.assertIsNone(history.processes_at(7, 50.0))
         self.assertEqual([*history.events(0.0, 100.0)], [])
         self.assertIsNone(history.find_node("7"))
-        self.write_samples(log, 1_000_000.0, 10)
+        write_samples(log, 1_000_000.0, 10)
         log.close()
         self.assertEqual([*history.values(7, ["load"], 0.0, 100.0, 10)], [])
         self.assertEqual([*history.values(8, ["load"], 999_000.0, 1_001_000.0, 10)], [])
@@ -160,7 +161,7 @@ class HistoryContract:
     def test_values_come_with_smallest_mean_and_largest(self) -> None:
         """Each row covers the same time, and several fields stand side by side."""
         log, history = self.make_history()
-        self.write_samples(log, 1_000_000.0, 20)
+        write_samples(log, 1_000_000.0, 20)
         log.close()
         rows = history.values(7, ["load", "mem"], 1_000_000.0, 1_000_020.0, 2)
         self.assertEqual(
@@ -174,7 +175,7 @@ class HistoryContract:
     def test_nothing_is_known_before_the_first_sample(self) -> None:
         """The row of an hour in the midst of which a daemon was installed says nothing of the time before."""
         log, history = self.make_history()
-        self.write_samples(log, HOUR + 1800.0, 1500)
+        write_samples(log, HOUR + 1800.0, 1500)
         log.close()
         for until in (HOUR + 1500.0, HOUR + 3600.0):
             rows = history.values(7, ["load"], HOUR - 3600.0, until, 60)
@@ -183,8 +184,8 @@ class HistoryContract:
     def test_a_pause_is_a_gap(self) -> None:
         """No row covers a time in which nothing was written, and what is there is not stretched."""
         log, history = self.make_history()
-        self.write_samples(log, 1_000_000.0, 5)
-        self.write_samples(log, 1_000_100.0, 5)
+        write_samples(log, 1_000_000.0, 5)
+        write_samples(log, 1_000_100.0, 5)
         log.close()
         rows = history.values(7, ["load"], 1_000_000.0, 1_000_110.0, 11)
         self.assertEqual([row.time for row in rows], [1_000_000.0, 1_000_100.0])
@@ -192,9 +193,9 @@ class HistoryContract:
     def test_the_clock_may_step_back_and_forth(self) -> None:
         """Samples of both times are found where they belong."""
         log, history = self.make_history()
-        self.write_samples(log, 1_000_000.0, 10)
-        self.write_samples(log, 900_000.0, 10)
-        self.write_samples(log, 1_000_020.0, 10)
+        write_samples(log, 1_000_000.0, 10)
+        write_samples(log, 900_000.0, 10)
+        write_samples(log, 1_000_020.0, 10)
         log.close()
         found = [row.mean for row in history.values(7, ["load"], 900_000.0, 900_010.0, 1)]
         self.assertEqual(found, [4.5])

@@ -1,92 +1,30 @@
-"""The database: what stays when disks fill up, files are damaged, clocks step and daemons are killed."""
+"""The database: what was written is found again, by its readers and by people's own SQL."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import stat
-import tempfile
-import threading
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
-from pathlib import Path
-from typing import Any
 
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
-
-from gomd.history.sqlite import SqliteHistory
-from gomd.history.sqlite.file import Unusable, file_system_of, on_network, take_lock
-from gomd.history.sqlite.schema import VERSION
 from gomd.interfaces import IHistory, ISampleLog
-from libgomd.errors import NotPossible, SourceUnavailable
 from libgomd.model import Measure, ProcessTable
 from tests.unit.history.contract import (
     EVENT,
     JOB,
     NODE,
-    OTHER,
     SAMPLE,
     TABLE,
     HistoryContract,
     SampleLogContract,
     process,
+    write_samples,
 )
-
-LOCAL = "22 1 0:20 / / rw,relatime - ext4 /dev/sda1 rw\n"
-NETWORK = "23 22 0:21 / /srv/my\\040data rw - nfs4 server:/export rw\n"
+from tests.unit.history.sqlite_case import SqliteCase
 
 
-@implementer(ILogObserver)
-class Listener:
-    """Notes what the history says in the daemon's log."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def __call__(self, event: LogEvent) -> None:
-        if event.get("log_namespace", "").startswith("gomd.history"):
-            self.said.append(formatEvent(event))
-
-
-@implementer(ILogObserver)
-class Listening:
-    """:ivar heard: is set once the log has said ``words``."""
-
-    def __init__(self, words: str) -> None:
-        self.heard = threading.Event()
-        self._words = words
-
-    def __call__(self, event: LogEvent) -> None:
-        if self._words in formatEvent(event):
-            self.heard.set()
-
-
-class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
+class SqliteTests(SampleLogContract, HistoryContract, SqliteCase):
     """`kind = sqlite`. What was written is there when the writer has closed."""
-
-    def setUp(self) -> None:
-        self.parent = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.parent)
-        self.path = self.parent / "state" / "history.sqlite"
-        self.now = 1_700_000_000.0
-        self.ticks = count()  # a second each time that somebody looks at a clock
-        listener = Listener()
-        self.said = listener.said
-        globalLogPublisher.addObserver(listener)
-        self.addCleanup(globalLogPublisher.removeObserver, listener)
-
-    def make(self, max_bytes: int = 1 << 26, mounts: Callable[[], str] = lambda: LOCAL) -> SqliteHistory:
-        start = float(next(self.ticks))
-        log = SqliteHistory(
-            str(self.path), 7, max_bytes, lambda: self.now + float(next(self.ticks)) - start,
-            monotonic=lambda: float(next(self.ticks)), read_mounts=mounts,
-        )  # fmt: skip
-        self.addCleanup(log.close)
-        return log
 
     def make_log(self) -> ISampleLog:
         return self.make()
@@ -94,17 +32,6 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
     def make_history(self) -> tuple[ISampleLog, IHistory]:
         log = self.make()
         return log, log.reader
-
-    def counter(self, log: ISampleLog, name: str) -> float:
-        return next(float(each.value) for each in log.counters() if each.name == name)
-
-    def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Return what people's own SQL finds."""
-        connection = sqlite3.connect(self.path)
-        try:
-            return connection.execute(statement).fetchall()
-        finally:
-            connection.close()
 
     def test_nobody_else_can_read_it(self) -> None:
         """The directory is 0700, the files 0600, whatever the umask."""
@@ -118,7 +45,7 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
     def test_seconds_become_blocks_minutes_and_hours(self) -> None:
         """After ten minutes the rows are small blocks, and people's own SQL finds minutes and hours."""
         log = self.make()
-        self.write_samples(log, 1_699_999_200.0, 1500)
+        write_samples(log, 1_699_999_200.0, 1500)
         log.close()
         self.assertLess(self.query("SELECT count(*) FROM recent")[0][0], 600)
         [(least, mean, most)] = self.query(
@@ -214,109 +141,25 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual(self.query("SELECT job, exit, user FROM jobs"), [(3, 0, "alice")])
         self.assertEqual(self.query("SELECT time, name FROM marks"), [(3.0, "here")])
 
-    def test_a_damaged_file_is_set_aside(self) -> None:
-        """It keeps its content under a name that the log says, and a new one is begun at once."""
-        self.path.parent.mkdir(mode=0o700)
-        self.path.write_bytes(b"this was a database once" * 1000)
-        log = self.make()
-        log.write(NODE, SAMPLE)
-        log.close()
-        log = self.make()
-        log.write(NODE, SAMPLE)
-        log.close()
-        self.assertEqual(self.query("SELECT count(*) FROM recent"), [(1,)])
-        [aside] = self.path.parent.glob("history.sqlite.damaged-20231114T*Z")
-        self.assertTrue(aside.read_bytes().startswith(b"this was"))
-        self.assertIn(f"it is kept as {aside}, and a new one is begun", self.said[0])
-
-    def test_damage_in_the_middle_is_found_by_a_reader(self) -> None:
-        """The answer says so, and the writer sets the file aside with its next record."""
-        log = self.make()
-        self.write_samples(log, 1_699_999_200.0, 1500)
-        log.close()
-        size = self.path.stat().st_size
-        with self.path.open("r+b") as file:
-            for page in range(8192, size, 4096):
-                file.seek(page)
-                file.write(b"\xee" * 200)
-        log = self.make()
-        self.assertRaises(
-            SourceUnavailable, log.reader.values, 7, ["load"], 1_699_999_200.0, 1_700_000_700.0, 100
+    def test_a_clock_that_comes_to_the_same_time_again(self) -> None:
+        """Blocks that begin at the same moment stand side by side, and minutes have both times."""
+        start = 1_699_999_200.0
+        for first in (0, 5000):
+            log = self.make()
+            for at in range(700):
+                log.write(replace(NODE, load=first + at), replace(SAMPLE, taken_at=start + at))
+            log.close()
+            log = self.make()
+            write_samples(log, start - 50_000, 700)
+            log.close()
+        [row] = log.reader.values(7, ["load"], start, start + 600, 1)
+        self.assertEqual((row.min, row.max), (0, 5599))
+        [(least, most)] = self.query(
+            "SELECT min, max FROM by_minute WHERE field = 'load' AND time = 1699999260"
         )
-        log.write_event(EVENT, False)
-        log.close()
-        again = self.make()
-        again.write_event(EVENT, False)
-        again.close()
-        self.assertEqual(self.query("SELECT count(*) FROM events"), [(1,)])
-        self.assertEqual(len([*self.path.parent.glob("history.sqlite.damaged-*")]), 1)
-
-    def test_a_file_of_a_newer_gomd_is_refused(self) -> None:
-        """Nothing in it changes, and whoever asks is told what to do."""
-        log = self.make()
-        log.write(NODE, SAMPLE)
-        log.close()
-        connection = sqlite3.connect(self.path)
-        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
-        connection.close()
-        log = self.make()
-        log.write(NODE, SAMPLE)
-        log.close()
-        self.assertEqual(self.query("SELECT count(*) FROM recent"), [(1,)])
-        self.assertIn("was written by a newer gomd", self.said[-1])
-        self.assertIn("install that gomd again", self.said[-1])
-        error = self.assertRaises(NotPossible, log.reader.values, 7, ["load"], 0.0, 1.0, 1)
-        self.assertIn("was written by a newer gomd", str(error))
-
-    def test_the_database_of_another_program_is_left_alone(self) -> None:
-        """A wrong path costs nobody their data."""
-        self.path.parent.mkdir(mode=0o700)
-        connection = sqlite3.connect(self.path)
-        connection.execute("CREATE TABLE theirs(x)")
-        connection.close()
-        log = self.make()
-        log.write(NODE, SAMPLE)
-        log.close()
-        self.assertEqual(self.query("SELECT name FROM sqlite_master"), [("theirs",)])
-        self.assertIn("is a database of another program", self.said[-1])
-
-    def test_two_daemons_do_not_write_one_file(self) -> None:
-        """The second one is told to use another file; when the first has ended, it may."""
-        first = take_lock(str(self.path))
-        error = self.assertRaises(Unusable, take_lock, str(self.path))
-        self.assertIn("another daemon writes the history", str(error))
-        os.close(first)
-        os.close(take_lock(str(self.path)))
-
-    def test_a_disk_that_cannot_be_written_costs_history_only(self) -> None:
-        """What is lost is counted; the log says it once, and again when it is over."""
-        self.path.parent.touch()
-        log = self.make()
-        log.write(NODE, SAMPLE)
-        log.close()
-        self.assertEqual(self.counter(log, "history_lost"), 1)
-        self.assertIn("the history is not kept in", self.said[0])
-
-    def test_another_programs_lock_costs_nothing(self) -> None:
-        """What it kept from being written is written when the lock is gone."""
-        log = self.make()
-        log.write_event(EVENT, False)
-        log.close()
-        other = sqlite3.connect(self.path, isolation_level=None)
-        self.addCleanup(other.close)
-        other.execute("BEGIN EXCLUSIVE")
-        log = self.make()
-        self.addCleanup(log.close)
-        listener = Listening("waits: another program has locked it")
-        globalLogPublisher.addObserver(listener)
-        self.addCleanup(globalLogPublisher.removeObserver, listener)
-        log.write_event(EVENT, False)
-        self.assertTrue(listener.heard.wait(30.0))
-        other.execute("ROLLBACK")
-        log.write_event(EVENT, False)
-        log.close()
-        self.assertEqual(self.query("SELECT count(*) FROM events"), [(3,)])
-        self.assertEqual(self.counter(log, "history_lost"), 0)
+        self.assertEqual((least, most), (60, 5119))
+        [(blocks,)] = self.query("SELECT count(*) FROM seconds WHERE field < 0")
+        self.assertEqual(blocks, self.query("SELECT count(*) FROM blocks")[0][0])
 
     def test_events_of_a_newer_gomd(self) -> None:
         """After a downgrade those of a kind that is not known are not shown; the others are."""
@@ -333,153 +176,3 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         other.close()
         found = log.reader.events(EVENT.time - 1, EVENT.time + 1)
         self.assertEqual([each.event for each in found], [EVENT])
-
-    def test_a_reader_that_holds_a_transaction(self) -> None:
-        """Nothing waits for it and nothing is lost, until the log has its largest size; then it is named."""
-        log = self.make(max_bytes=1 << 20)
-        log.write_event(EVENT, False)
-        log.close()
-        other = sqlite3.connect(self.path, isolation_level=None)
-        self.addCleanup(other.close)
-        other.execute("BEGIN")
-        other.execute("SELECT count(*) FROM events").fetchone()
-        log = self.make(max_bytes=1 << 20)
-        self.write_samples(log, 1_699_999_200.0, 1000)
-        log.close()
-        self.assertEqual(self.counter(log, "history_lost"), 0)
-        self.assertEqual(len(log.reader.values(7, ["load"], 1_699_999_200.0, 1_700_000_200.0, 1000)), 1000)
-        for _chunk in range(10):
-            log = self.make(max_bytes=1 << 20)
-            for _at in range(200):
-                log.write_event(replace(EVENT, time=2.0, reason="x" * 5000), False)
-            log.close()
-            if self.counter(log, "history_lost"):
-                break
-        self.assertGreater(self.counter(log, "history_lost"), 0)
-        self.assertIn("another program holds a transaction open", " ".join(self.said))
-        self.assertLess(Path(f"{self.path}-wal").stat().st_size, 6 << 20)
-        other.execute("COMMIT")
-        log = self.make(max_bytes=1 << 20)
-        log.write_event(EVENT, False)
-        log.close()
-        self.assertEqual(self.counter(log, "history_lost"), 0, self.said)
-
-    def test_a_clock_that_comes_to_the_same_time_again(self) -> None:
-        """Blocks that begin at the same moment stand side by side, and minutes have both times."""
-        start = 1_699_999_200.0
-        for first in (0, 5000):
-            log = self.make()
-            for at in range(700):
-                log.write(replace(NODE, load=first + at), replace(SAMPLE, taken_at=start + at))
-            log.close()
-            log = self.make()
-            self.write_samples(log, start - 50_000, 700)
-            log.close()
-        [row] = log.reader.values(7, ["load"], start, start + 600, 1)
-        self.assertEqual((row.min, row.max), (0, 5599))
-        [(least, most)] = self.query(
-            "SELECT min, max FROM by_minute WHERE field = 'load' AND time = 1699999260"
-        )
-        self.assertEqual((least, most), (60, 5119))
-        [(blocks,)] = self.query("SELECT count(*) FROM seconds WHERE field < 0")
-        self.assertEqual(blocks, self.query("SELECT count(*) FROM blocks")[0][0])
-
-    def test_the_size_has_a_limit_and_the_oldest_goes(self) -> None:
-        """A file that would become too large loses its oldest rows, and nothing that is new."""
-        for _chunk in range(20):
-            log = self.make(max_bytes=1 << 20)
-            for at in range(50):
-                self.now += 5.0
-                begun = (process(each, at / 7, f"{'x' * 200}", started=int(self.now)) for each in range(20))
-                log.write_processes(NODE, ProcessTable(self.now, tuple(begun)), False, frozenset())
-            log.close()
-            self.assertLessEqual(self.path.stat().st_size, 1 << 20)
-            self.assertEqual(self.counter(log, "history_lost"), 0)
-        then = log.reader.processes_at(7, self.now)
-        assert then is not None
-        self.assertEqual(len(then.processes), 20)
-
-    def test_many_other_nodes_do_not_push_out_the_past_of_this_one(self) -> None:
-        """In a large cluster the rows of other nodes are shortened first."""
-        others = [replace(OTHER, id=100 + at, name=f"node{at}") for at in range(200)]
-        for _chunk in range(20):
-            log = self.make(max_bytes=1 << 20)
-            self.write_samples(log, self.now, 60)
-            for _minute in range(5):
-                self.now += 60.0
-                log.write_nodes([NODE, *others], self.now)
-            log.close()
-            self.assertEqual(self.counter(log, "history_lost"), 0)
-        rows = log.reader.values(7, ["load"], 1_700_000_000.0, 1_700_000_060.0, 1)
-        self.assertEqual([row.max for row in rows], [59])
-        self.assertEqual(self.counter(log, "history_kept"), 1.0)
-        self.assertLessEqual(self.path.stat().st_size, 1 << 20)
-        self.assertTrue(log.reader.values(150, ["load"], self.now - 600, self.now, 1))
-
-    def test_a_smaller_limit_gives_the_disk_back(self) -> None:
-        """The oldest rows go, and the file becomes smaller, not only emptier."""
-        log = self.make()
-        for each in range(1000):
-            log.write_event(replace(EVENT, time=self.now - 3600 * each, reason="x" * 4000), False)
-        log.close()
-        before = self.path.stat().st_size
-        log = self.make(max_bytes=1 << 20)
-        for _hour in range(4):
-            self.now += 1.0
-            self.write_samples(log, self.now, 700)
-        log.close()
-        self.assertGreater(before, 4_000_000)
-        self.assertLess(self.path.stat().st_size, 2_000_000)
-        self.assertEqual(self.counter(log, "history_lost"), 0)
-
-    def test_what_is_old_is_removed(self) -> None:
-        """Seconds after a day, processes after three; minutes stay."""
-        log = self.make()
-        self.write_samples(log, 1_699_999_200.0, 1500)
-        log.write_processes(NODE, TABLE, False, frozenset())
-        log.write_processes(NODE, ProcessTable(1_700_000_700.0, ()), False, frozenset())
-        log.close()
-        self.now += 4 * 86400.0
-        log = self.make()
-        for at in range(1500):
-            log.write_event(replace(EVENT, time=self.now + at), False)
-        log.close()
-        self.assertEqual(self.query("SELECT count(*) FROM seconds"), [(0,)])
-        self.assertEqual(self.query("SELECT count(*) FROM processes"), [(0,)])
-        rows = log.reader.values(7, ["load"], 1_699_999_200.0, 1_699_999_800.0, 10)
-        self.assertEqual(len(rows), 10)
-
-    def test_a_file_that_is_taken_away_is_begun_again(self) -> None:
-        """Where it was, so that the rest of the history is not written into nowhere."""
-        log = self.make()
-        log.write(NODE, SAMPLE)
-        log.close()
-        log = self.make()
-        log.write_event(EVENT, False)
-        log.close()
-        self.path.rename(self.parent / "elsewhere")
-        log = self.make()
-        log.write_event(EVENT, False)
-        log.close()
-        self.assertEqual(self.query("SELECT count(*) FROM events"), [(1,)])
-
-    def test_no_write_ahead_log_on_a_network_disk(self) -> None:
-        """It needs memory that nodes do not share; the log says it."""
-        log = self.make(mounts=lambda: LOCAL + f"24 22 0:22 / {self.parent} rw - nfs4 server:/export rw\n")
-        log.write(NODE, SAMPLE)
-        log.close()
-        self.assertEqual(self.query("PRAGMA journal_mode"), [("delete",)])
-        self.assertIn("lies on a network file system", self.said[0])
-
-    def test_where_a_file_lies(self) -> None:
-        """The longest mount point that contains it decides, spaces and later mounts included."""
-        self.assertEqual(file_system_of("/var/lib/gomd", LOCAL + NETWORK), "ext4")
-        self.assertEqual(file_system_of("/srv/my data/gomd", LOCAL + NETWORK), "nfs4")
-        self.assertEqual(file_system_of("/srv/my database", LOCAL + NETWORK), "ext4")
-        self.assertEqual(file_system_of("/x", LOCAL + "25 1 0:23 / / rw - overlay none rw\n"), "overlay")
-        self.assertEqual(file_system_of("/x", "nonsense\n- - -\n"), "")
-
-        def unreadable() -> str:
-            raise FileNotFoundError("/proc is not mounted")
-
-        self.assertFalse(on_network("/x/y", unreadable))

@@ -1,20 +1,17 @@
-"""Nodes in memory with complete `Jobs` and `Migrations`: daemons, supervisors, programs, and faults."""
+"""Nodes in memory between which jobs move: daemons with complete `Jobs` and `Migrations`, and callers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from zope.interface import implementer
 
 from gomd.cluster.events import Events
-from gomd.interfaces import ForwardedReply, IMembership, IPeers, JobHere, MigrationSubject, MoveCost
+from gomd.interfaces import JobHere, MigrationSubject, MoveCost
 from gomd.jobs.checkpoint.criu import TlsFiles
-from gomd.jobs.checkpoint.requirements import Capabilities, Requirements
 from gomd.jobs.home.journal import Journal
 from gomd.jobs.home.table import HomeTable
 from gomd.jobs.lifecycle.frame_stream import FrameStream
@@ -28,116 +25,20 @@ from gomd.jobs.migration.images import ImageDirectories
 from gomd.jobs.migration.journal import MigrationJournal
 from gomd.jobs.migration.local_jobs import LocalJobs
 from gomd.jobs.migration.location import JobLocations
-from gomd.jobs.migration.node_checks import CriuCheck, NodeChecks
-from gomd.jobs.migration.page_server import PageServers
+from gomd.jobs.migration.node_checks import CriuCheck
 from gomd.jobs.migration.service import Migrations
 from gomd.jobs.service import Jobs
-from libgomd.errors import GomdError, NotFound, PeerUnreachable, RequestError
-from libgomd.model import Caller, Job, Node, Role, Status
+from libgomd.errors import GomdError
+from libgomd.model import Caller, Job, Role
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame
-from libgomd.wire.lines import OK, Request
+from tests.unit.jobs.memory_machine import MemoryMachine
 from tests.unit.jobs.memory_network import Network
-from tests.unit.jobs.memory_parts import AtOnce, Criu, Listening, NoPlacement
-from tests.unit.jobs.memory_supervisors import MemoryForkServer, Program, Supervisor
+from tests.unit.jobs.memory_parts import AtOnce, Criu, NoPlacement
+from tests.unit.jobs.memory_peers import Members, Peers
+from tests.unit.jobs.memory_supervisors import MemoryForkServer, Program
 
 ROOT = Caller(Role.ADMIN, "root", 0, "unix")
-UP = Status.CONFIGURED | Status.UP
-
-
-@implementer(IMembership)
-class Members:
-    """The nodes of the cluster, as one of them knows them."""
-
-    def __init__(self, cluster: Cluster, own_id: int) -> None:
-        self.own_id = own_id
-        self._cluster = cluster
-
-    def nodes(self) -> Sequence[Node]:
-        """See `IMembership.nodes`."""
-        return [
-            Node(
-                number, machine.name, f"10.0.0.{number}", machine.status if machine.up else Status.CONFIGURED
-            )
-            for number, machine in self._cluster.machines.items()
-        ]
-
-    def find(self, key: str) -> Node:
-        """See `IMembership.find`."""
-        for node in self.nodes():
-            if key in (str(node.id), node.name):
-                return node
-        raise NotFound(f"there is no node {key}")
-
-    def counters(self) -> Iterator[Any]:
-        """See `IMembership.counters`."""
-        return iter(())
-
-
-@implementer(IPeers)
-class Peers:
-    """The other daemons, reached over the network in memory."""
-
-    def __init__(self, cluster: Cluster, own_id: int) -> None:
-        self._cluster = cluster
-        self._own_id = own_id
-        self.asked: list[Request] = []
-
-    def _daemon(self, node: Node) -> Daemon:
-        daemon = self._cluster.machines[node.id].daemon
-        if daemon is None or (self._own_id, node.id) in self._cluster.apart:
-            raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached")
-        return daemon
-
-    async def read(self, node: Node, path: str) -> bytes:
-        """See `IPeers.read`."""
-        raise PeerUnreachable("nothing is read here")
-
-    async def cur_node(self, node: Node, pid: int) -> int:
-        """See `IPeers.cur_node`."""
-        raise PeerUnreachable("nothing is asked here")
-
-    async def follow(
-        self,
-        node: Node,
-        request: Request,
-        caller: Caller,
-        opened: Callable[[], None],
-        take: Callable[[bytes], None],
-    ) -> None:
-        """See `IPeers.follow`."""
-        raise PeerUnreachable("nothing is watched here")
-
-    async def ask(self, node: Node, request: Request, caller: Caller, json: bool) -> ForwardedReply:
-        """See `IPeers.ask`."""
-        self.asked.append(request)
-        daemon = self._daemon(node)
-        try:
-            name, number, nmigs = request.arguments
-            daemon.jobs.moved(name, int(number), int(nmigs))
-        except RequestError as error:
-            return ForwardedReply(error.code, str(error), None)
-        return ForwardedReply(OK, "", None)
-
-    async def open(self, node: Node, request: Request, caller: Caller) -> FrameStream:
-        """See `IPeers.open`."""
-        daemon = self._daemon(node)
-        if request.verb == "attach":
-            daemon.jobs.check_guest(caller, request.arguments[0])
-        own = self._cluster.machines[self._own_id].daemon
-        near, far = self._cluster.network.connect(own, daemon)
-        if request.verb == "attach":
-            daemon.jobs.attach_guest(caller, request.arguments[0], far)
-        elif request.verb == "run":
-            daemon.jobs.run(caller, far, guest=request.arguments[0])
-        else:
-            assert request.verb == "migration"
-            daemon.jobs.migrator.join(self._own_id, far)
-        return near
-
-    def counters(self) -> Iterator[Any]:
-        """See `IPeers.counters`."""
-        return iter(())
 
 
 class Daemon:
@@ -195,76 +96,6 @@ class Daemon:
         )  # fmt: skip
 
 
-class MemoryMachine:
-    """What remains when its daemon ends: the disk, the supervisors and their programs."""
-
-    def __init__(self, cluster: Cluster, number: int, directory: str) -> None:
-        self.network = cluster.network
-        self.name = f"node{number}"
-        self.number = number
-        self.up = True
-        self.status = UP
-        self.daemon: Daemon | None = None
-        self.supervisors: list[Supervisor] = []
-        self.listening: list[Listening] = []
-        self.spool = os.path.join(directory, "spool")
-        self.log = os.path.join(directory, "migrations")
-        self.journal = os.path.join(directory, "journal")
-        self.hold_freeze = False
-        self.busy = 0
-        self.dump_fails = self.restore_fails = self.cantmove = ""
-        self.stays: list[str] = []
-        self.stays_fails: Exception | None = None
-        self.look_at_stays: Callable[[int, int, str], list[str]] = self._say_stays
-        self.lacks = self.full = ""
-        self.needs = Requirements(1 << 20, "x86_64", "6.1.0", 0, "root", (), ("/",), ())
-        self._pids = 1000 * number
-
-    def new_pid(self) -> int:
-        self._pids += 2
-        return self._pids
-
-    def page_servers(self, criu: Any, threads: AtOnce) -> PageServers:
-        """Return what takes the memory of jobs here, without a network."""
-        return PageServers(
-            threads, f"10.0.0.{self.number}",
-            listen=lambda _address: Listening(self.listening),  # type: ignore[arg-type,return-value]
-            accept=lambda listening, *_more: listening, receive=criu.receive,
-        )  # fmt: skip
-
-    def checks(self, threads: AtOnce, criu: CriuCheck, images: ImageDirectories) -> NodeChecks:
-        """Return what inspects the jobs of this machine."""
-        return NodeChecks(
-            threads, criu, images,
-            read_requirements=lambda _pid, _supervisor, _user, _criu: self.needs,
-            read_obstacles=self.look_at_stays,
-            read_capabilities=self._offer,
-        )  # fmt: skip
-
-    def _say_stays(self, pid: int, supervisor: int, _criu: str) -> list[str]:
-        if self.stays_fails is not None:
-            raise self.stays_fails
-        return self.stays
-
-    def _offer(self, needs: Requirements, user: str, room: str, criu: str) -> Capabilities:
-        return Capabilities(
-            1 << 40, 1 << 40, needs.machine, needs.kernel, user, (), needs.directories, (),
-            criu or self.lacks,
-        )  # fmt: skip
-
-    def forget(self, supervisor: Supervisor) -> None:
-        if supervisor in self.supervisors:
-            self.supervisors.remove(supervisor)
-
-    def left(self) -> list[str]:
-        """Return what migrations have left behind on the disk."""
-        found = []
-        for directory in (self.log, os.path.join(self.spool, "moving")):
-            if os.path.isdir(directory):
-                found += [f"{self.name}: {name}" for name in os.listdir(directory)]
-        return found
-
-
 class Terminal:
     """A caller that does what `gom run` does."""
 
@@ -295,7 +126,7 @@ class Cluster:
         self.now = 1000.0
         self.apart: set[tuple[int, int]] = set()
         self.machines = {
-            number: MemoryMachine(self, number, os.path.join(directory, str(number)))
+            number: MemoryMachine(self.network, number, os.path.join(directory, str(number)))
             for number in range(1, count + 1)
         }
         for number in self.machines:

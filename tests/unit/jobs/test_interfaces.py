@@ -25,7 +25,7 @@ from gomd.jobs.placement.choice import Placement
 from gomd.jobs.service import Jobs
 from gomd.protocols.no_peers import NoPeers
 from gomd.protocols.peer_client import PeerClient
-from tests.unit.jobs import memory_parts, moving_nodes
+from tests.unit.jobs import memory_parts, memory_peers
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from tests.unit.jobs import memory_parts, moving_nodes
         (IJobs, Jobs), (IJobs, NoJobs), (IPeers, PeerClient), (IPeers, NoPeers), (IMigrator, Migrations),
         (IMigrator, OpenMosixMigrator), (IMigrator, NoMigrator), (IPlacement, Placement),
         (IJobOwnership, JobOwnership),
-        (IMembership, moving_nodes.Members), (IPeers, moving_nodes.Peers), (IThreads, memory_parts.AtOnce),
+        (IMembership, memory_peers.Members), (IPeers, memory_peers.Peers), (IThreads, memory_parts.AtOnce),
         (IPlacement, memory_parts.NoPlacement), (IEvents, Events),
     ],
 )  # fmt: skip

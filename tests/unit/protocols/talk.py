@@ -15,6 +15,8 @@ from libgomd.model import Caller, Process, Role
 from libgomd.testing import MemoryDaemon
 
 TCP = "tcp 192.0.2.7:40000"
+#: Processes whose rows are more than is sent at once.
+MANY = 205
 
 
 class Talk:

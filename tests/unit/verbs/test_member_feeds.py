@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.verbs import merged_watch
+from gomd.verbs import merged_nodes
 from gomd.verbs.branch_rounds import joined_bytes
 from gomd.verbs.branches import RELAY, parse_branch
 from gomd.verbs.intermediates import Intermediates
@@ -103,10 +103,10 @@ class MemberFeedTests(SynchronousTestCase):
         self.cluster.clock.pump([0.005] * 20)
         self.cluster.send()
 
-    def watch(self) -> merged_watch.MergedNodes:
+    def watch(self) -> merged_nodes.MergedNodes:
         """Watch all of them."""
         gate: Any = None
-        return merged_watch.MergedNodes(
+        return merged_nodes.MergedNodes(
             self.cluster, self.cluster, ALL, Request("load", ()), 1.0, _unused, _unused, gate
         )
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.verbs import merged_rounds, merged_watch
+from gomd.verbs import merged_nodes, merged_rounds
 from gomd.verbs.first_rows import ROWS_PER_TURN, FirstRows, first_rows
 from gomd.verbs.node_feeds import Failure
 from gomd.verbs.node_rounds import NodeRound, whole_round
@@ -84,7 +84,7 @@ class PeriodTests(SynchronousTestCase):
         self.assertEqual(self.allowed("load", 1.0, 10_000), (1.0, ""))
 
 
-class PausingNodes(merged_watch.MergedNodes):
+class PausingNodes(merged_nodes.MergedNodes):
     """:ivar pauses: how often others were looked after."""
 
     pauses = 0
@@ -114,13 +114,13 @@ class PieceTests(SynchronousTestCase):
 
     def test_begun_and_ended(self) -> None:
         """A hundred at a time, each once."""
-        self.assertEqual(len(self.nodes.feeds), merged_watch.FEEDS_PER_TURN)
+        self.assertEqual(len(self.nodes.feeds), merged_nodes.FEEDS_PER_TURN)
         self.turns(lambda: len(self.nodes.feeds) == 1000)
         self.assertEqual(len(self.daemon.asked), 1000)
         self.nodes._sync()
         self.assertEqual(len(self.nodes.feeds), 1000)
         self.nodes.stop()
-        self.assertLessEqual(self.daemon.ended, merged_watch.FEEDS_PER_TURN)
+        self.assertLessEqual(self.daemon.ended, merged_nodes.FEEDS_PER_TURN)
         self.turns(lambda: self.daemon.ended == 1000)
 
     def test_stopped_while_it_begins(self) -> None:

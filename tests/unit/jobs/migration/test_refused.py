@@ -13,8 +13,9 @@ from gomd.jobs.migration.protocol import MessageKind
 from gomd.jobs.migration.service import MAX_CONCURRENT_PER_USER
 from libgomd.errors import CannotMove, Conflict, NotFound, PeerUnreachable
 from libgomd.model import JobState, Status
+from tests.unit.jobs.memory_machine import UP
 from tests.unit.jobs.migration.moving import Moving
-from tests.unit.jobs.moving_nodes import UP, failure_of, subject_of
+from tests.unit.jobs.moving_nodes import failure_of, subject_of
 
 
 class RefusedTests(Moving):
