@@ -178,6 +178,15 @@ class LiesTest {
         }
     }
 
+    /** A reason is one line that no terminal obeys. */
+    @Test
+    void aReasonWithControlCharacters() throws IOException {
+        byte[] failed = Frames.json(Frames.FAILED, java.util.Map.of("code", 404, "text", "no\n\u001b[31m\u009b2J"));
+        try (Gomd gomd = connected(liar(bytes(GREETING), bytes("200 json\r\n"), bytes("202 go on\r\n"), failed))) {
+            assertEquals("no??[31m?2J", assertThrows(GomdException.class, () -> gomd.run("true")).getMessage());
+        }
+    }
+
     /** What is asked for later does not wait for what was asked before, and closing ends both. */
     @Test
     void closedWhileAnotherThreadWaits() throws Exception {
