@@ -87,19 +87,19 @@ int gomd_ask(gomd_t *g, const char *node, const char *const *words, gomd_reply_t
 }
 
 int gomd_reply_code(const gomd_reply_t *reply) {
-    return reply->code;
+    return reply ? reply->code : 0;
 }
 
 const char *gomd_reply_text(const gomd_reply_t *reply) {
-    return reply->text;
+    return reply ? reply->text : NULL;
 }
 
 size_t gomd_reply_count(const gomd_reply_t *reply) {
-    return reply->count;
+    return reply ? reply->count : 0;
 }
 
 const char *gomd_reply_line(const gomd_reply_t *reply, size_t at) {
-    return at < reply->count ? reply->lines[at] : NULL;
+    return reply && at < reply->count ? reply->lines[at] : NULL;
 }
 
 void gomd_reply_free(gomd_reply_t *reply) {

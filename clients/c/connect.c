@@ -59,12 +59,16 @@ static int no_daemon(gomd_t *g, const char *endpoint, int error) {
          strerror_r(error, buffer, sizeof buffer));
 }
 
+static int bad_endpoint(gomd_t *g, const char *endpoint) {
+    return fail(g, GOMD_E_USAGE, "'%.200s' is no endpoint: write tcp:HOST:PORT or unix:PATH, for example tcp:127.0.0.1:2901", endpoint);
+}
+
 static int open_unix(gomd_t *g, const char *endpoint, int64_t deadline) {
     const char *path = endpoint + 5;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (!*path || strlen(path) >= sizeof address.sun_path) {
-        return fail(g, GOMD_E_USAGE, "the path of a unix socket has 1 to %zu bytes: %.150s", sizeof address.sun_path - 1, endpoint);
-    }
+    if (!*path) return bad_endpoint(g, endpoint);
+    if (strlen(path) >= sizeof address.sun_path)
+        return fail(g, GOMD_E_CONNECT, "no daemon at %.150s: the path of a unix socket has at most %zu bytes", endpoint, sizeof address.sun_path - 1);
     memcpy(address.sun_path, path, strlen(path));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int error = fd < 0 ? errno : connect_socket(fd, (const struct sockaddr *)&address, sizeof address, deadline);
@@ -74,10 +78,6 @@ static int open_unix(gomd_t *g, const char *endpoint, int64_t deadline) {
     }
     g->fd = fd;
     return GOMD_OK;
-}
-
-static int bad_endpoint(gomd_t *g, const char *endpoint) {
-    return fail(g, GOMD_E_USAGE, "%.200s is no endpoint: write tcp:HOST:PORT or unix:PATH, for example tcp:127.0.0.1:2901", endpoint);
 }
 
 /* The host and port of a tcp endpoint: the digits of the port, or NULL. */

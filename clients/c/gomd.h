@@ -71,7 +71,7 @@ int gomd_ask(gomd_t *g, const char *node, const char *const *words, gomd_reply_t
 int gomd_reply_code(const gomd_reply_t *reply);
 const char *gomd_reply_text(const gomd_reply_t *reply);
 size_t gomd_reply_count(const gomd_reply_t *reply);
-const char *gomd_reply_line(const gomd_reply_t *reply, size_t at); /* NULL behind the last one */
+const char *gomd_reply_line(const gomd_reply_t *reply, size_t at); /* NULL behind the last one; of NULL, as the text */
 void gomd_reply_free(gomd_reply_t *reply);
 /* Undo the \xNN of bytes that are not printable. to has room for strlen(text) bytes; returns their number. */
 size_t gomd_original(const char *text, unsigned char *to);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -68,6 +69,19 @@ def test_it_is_installed_as_other_libraries(build: Path, tmp_path: Path) -> None
         re.findall(r"\b(gomd_\w+)\(", re.sub(r"/\*.*?\*/", "", (CLIENT / "gomd.h").read_text(), flags=re.S))
     )
     assert exported - {"GOMD_0"} == declared - {"gomd_callback_t"}  # a type
+
+
+def test_a_prefix_with_spaces(build: Path, tmp_path: Path) -> None:
+    """Each flag of pkg-config is one word for the shell, whatever is in the prefix."""
+    prefix = tmp_path / "a prefix & more"
+    run("make", "-s", "-C", str(CLIENT), f"BUILD={build}", "install", f"PREFIX={prefix}")
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "gomd"], capture_output=True, text=True, check=True,
+        env={**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")},
+    )  # fmt: skip
+    assert shlex.split(flags.stdout) == [f"-I{prefix}/include", f"-L{prefix}/lib", "-lgomd"]
+    run("make", "-s", "-C", str(CLIENT), f"BUILD={build}", "uninstall", f"PREFIX={prefix}")
+    assert not [path for path in prefix.rglob("*") if not path.is_dir()]
 
 
 def test_the_example_prints_the_nodes(build: Path, daemon: Daemon) -> None:
@@ -139,7 +153,7 @@ def test_refusals_are_codes_with_the_daemons_sentence(build: Path, daemon: Daemo
     said = calls(
         build, daemon.tcp, "load nosuch", "jobs", "auth wrong", "ask nosuch", "word a'b \"c\\ \t", "word ",
         "word a\nload",
-        "where 0 1", "where 1 4000000", "watch nosuch", "ask watch load", "util",
+        "where 0 1", "where 1 4000000", "watch nosuch", "ask watch load", "none", "util",
     )  # fmt: skip
     assert said[1].startswith("load = -404 there is no node nosuch")
     assert said[2].startswith("jobs = -403 ")
@@ -148,10 +162,11 @@ def test_refusals_are_codes_with_the_daemons_sentence(build: Path, daemon: Daemo
     assert "word = -404 there is no node a'b \"c\\ " in said[5]
     assert re.match(r"word = -40[04] ", said[6])
     assert said[7].startswith("word = -1 ")  # and nothing of it was sent
-    assert said[-5:-3] == ["where = -1 the id of a node is 1 to 65535", said[-4]]
-    assert said[-4].startswith("where = -404 ")
-    assert said[-3].startswith("watch = -400 ")
-    assert said[-2].startswith("ask = -1 ")
+    assert said[-6] == "where = -1 the id of a node is 1 to 65535"
+    assert said[-5].startswith("where = -404 ")
+    assert said[-4].startswith("watch = -400 ")
+    assert said[-3].startswith("ask = -1 ")
+    assert said[-2].startswith("none 0 - 0 - = -1 ")
     assert re.fullmatch(r"util \d+ = 0", said[-1])
 
 

@@ -17,7 +17,7 @@ from gom.openmosix import mosrun
 from libgomd.errors import ConnectionLost, GomdError, MalformedReply, NotAllowed, TimedOut
 from libgomd.version import VERSION
 from tests.integration.daemon import PATIENCE, Daemon
-from tests.integration.jobs import gom
+from tests.integration.jobs import GOM, gom
 from tests.integration.lying import LyingDaemon
 from tests.integration.test_client_jobs_lies import CASES, TIMEOUT, Case
 
@@ -185,11 +185,53 @@ def test_options_that_both_programs_refuse_in_the_same_words(programs: Path, dae
         ("run", "--carry", "/proc/x", "true"), ("run", "--frob", "true"), ("run", "-e", "xy", "true"),
         ("run", "-n", "", "true"), ("run", "-j", "", "true"), ("run", "--carry=", "true"),
         ("run", "--mem", "9999999T", "true"), ("run",), ("attach", "9999"),
-        ("attach", "abc"), ("attach",), ("run", "/etc"), ("run", "x\x1bz"),
+        ("attach", "abc"), ("attach",), ("run", "/etc"), ("run", "x\x1bz"), ("run", "--memory=5", "true"),
+        ("run", "--carries=5", "true"), ("run", "--mem", "5I", "true"), ("run", "--mem", "5MI", "true"),
+        ("run", "--mem=5MiB", "true"), ("run", "--mem", "5iB", "true"), ("run", "-c", "x", "true"),
     ):  # fmt: skip
         python, compiled = gom(daemon, *words), said(programs, "gom", "-c", daemon.unix, *words)
         same = (compiled.returncode, compiled.stdout.encode(), compiled.stderr.replace("?", "\\x1b").encode())
         assert (python.returncode, python.stdout, python.stderr) == same, words
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "x",
+        "unix:",
+        "unix:/nowhere",
+        "unix:/" + "x" * 200,
+        "tcp:127.0.0.1",
+        "tcp:127.0.0.1:0",
+        "tcp:127.0.0.1:1",
+        "unix:/",
+    ],
+)
+def test_an_endpoint_without_a_daemon_has_the_status_of_gom_run(programs: Path, endpoint: str) -> None:
+    """2 for what is no endpoint, 3 where no daemon can be; and for what is none the same sentence."""
+    words = ("-c", endpoint, "run", "true")
+    python = subprocess.run([*GOM, *words], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    compiled = said(programs, "gom", *words)
+    assert (python.returncode, python.stdout) == (compiled.returncode, compiled.stdout)
+    assert python.returncode != 2 or python.stderr == compiled.stderr
+
+
+def test_a_job_whose_number_cannot_be_printed(programs: Path, daemon: Daemon) -> None:
+    """Both say why."""
+    words = ("-c", daemon.unix, "run", "--detach", "true")
+    for program in (GOM, (str(programs / "names" / "gom"),)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*program, *words],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (
+            1, "gom: the answer cannot be written: No space left on device\n"
+        )  # fmt: skip
 
 
 def test_mosrun(programs: Path, daemon: Daemon) -> None:

@@ -57,6 +57,12 @@ def test_it_builds_and_installs(tmp_path: Path) -> None:
         ["make"],
         ["make", "install"],
         ["perl", "-MExtUtils::Manifest=manicheck", "-e", "exit !!manicheck()"],
+        ["make", "dist"],
+        [
+            "sh",
+            "-c",
+            "tar xzf Gomd-Client-*.tar.gz -C .. && cd ../Gomd-Client-*/ && perl Makefile.PL && make test",
+        ],
         ["podchecker", *map(str, sorted((copy / "lib/Gomd").glob("*.pm")))],
     ):
         done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=60, check=False)
@@ -142,6 +148,10 @@ STARTED = frames.encode(frames.STARTED, b'{"job": 7, "home": 1, "node": 1, "pid"
         (b"\x63\x00\x00\x00\x00", "MalformedReply"),
         (frames.encode(frames.STARTED, b"[1]"), "MalformedReply"),
         (frames.encode(frames.STARTED, b'{"job": "x"}'), "MalformedReply"),
+        (
+            frames.encode(frames.STARTED, b'{"job": 7, "home": null, "node": 1, "pid": null}'),
+            "MalformedReply",
+        ),
         (STARTED[:9], "TimedOut"),
         (frames.encode(frames.ACK, b"short"), "MalformedReply"),
         (frames.encode(frames.FAILED, b'{"code": 404, "text": "no"}'), "NotFound"),
@@ -157,6 +167,58 @@ def test_a_daemon_that_lies_about_a_job(lie: bytes, kind: str, tmp_path: Path) -
         timeout=20,
     )
     assert (done.stdout, done.stderr) == (f"Gomd::Error::{kind}", "")
+
+
+def test_a_reason_is_one_line_that_no_terminal_obeys(tmp_path: Path) -> None:
+    """Control characters in what a daemon gives as its reason are shown as question marks."""
+    text = {"code": 404, "text": "no\n\x1b[31m\x9b2J"}
+    liar = LyingDaemon(tmp_path / "socket", lambda _number: frames.encode_json(frames.FAILED, text))
+    done = perl("eval { Gomd::Client->connect(timeout => 2)->run(['true']) }; print $@", liar.endpoint)
+    assert (done.stdout, done.stderr) == ("no??[31m?2J", "")
+
+
+def test_a_pid_that_is_not_known_is_no_warning(tmp_path: Path) -> None:
+    """The daemon says null while it does not know the process id of a job elsewhere."""
+    started = frames.encode(frames.STARTED, b'{"job": 7, "home": 1, "node": 2, "pid": null}')
+    liar = LyingDaemon(tmp_path / "socket", lambda _number: started)
+    program = (
+        "my $j = Gomd::Client->connect(timeout => 2)->run(['true']);"
+        "print join ' ', $j->number, $j->home, $j->node, $j->pid // 'unknown'"
+    )
+    done = perl(program, liar.endpoint)
+    assert (done.stdout, done.stderr) == ("7 1 2 unknown", "")
+
+
+@pytest.mark.parametrize("timeout", ["1e18", "9**9**9"])
+def test_a_timeout_without_end_is_none(timeout: str, daemon: Daemon) -> None:
+    """More seconds than select(2) counts are waited for, not taken for none."""
+    done = perl(f"say Gomd::Client->connect(timeout => {timeout})->version->{{protocol}}", daemon.unix)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_script_that_checks_for_taint_runs_a_job(daemon: Daemon) -> None:
+    """With -T, whose environment is tainted; and a variable without a value is an empty one."""
+    program = (
+        "use 5.036; use lib 'lib'; use Gomd::Client; my $g = Gomd::Client->connect;"
+        "print $g->run(['echo', 'one'])->communicate;"
+        "print $g->run(['/bin/sh', '-c', 'echo ${A+set}'], { env => { A => undef } })->communicate"
+    )
+    done = subprocess.run(
+        ["perl", "-T", "-e", program], cwd=PERL, env={**os.environ, "GOMD_ENDPOINT": daemon.unix},
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("one\nset\n", "")
+
+
+def test_input_that_is_no_bytes_is_refused(daemon: Daemon) -> None:
+    """In each of the ways to give it, before the job begins or while it runs."""
+    program = (
+        "my ($g, $wide) = (Gomd::Client->connect, chr 0x263a);"
+        "for my $give (sub { $g->run(['cat'], { stdin => $wide }) }, sub { $g->run(['cat'])->write($wide) },"
+        "sub { $g->run(['cat'])->communicate($wide) }) { eval { $give->(); 1 } or say ref $@ }"
+    )
+    done = perl(program, daemon.unix)
+    assert (done.stdout, done.stderr) == ("Gomd::Error::MalformedRequest\n" * 3, "")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
  * over; under the name mosrun those of openMosix's mosrun.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,9 @@ static int leave_alone(const struct options *o, gomd_streams_t *streams) {
     while (error == GOMD_OK && gomd_streams_state(streams)->job == GOMD_UNKNOWN) error = gomd_streams_step(streams, -1);
     if (error != GOMD_OK) return say(o, status_of(error), gomd_streams_error(streams));
     printf("%lld\n", (long long)gomd_streams_state(streams)->job);
-    return fflush(stdout) == 0 ? 0 : say(o, STATUS_REFUSED, "the answer cannot be written");
+    if (fflush(stdout) == 0) return 0;
+    fprintf(stderr, "%s: the answer cannot be written: %s\n", o->name, strerror(errno));
+    return STATUS_REFUSED;
 }
 
 static int run(const struct options *o) {

@@ -18,7 +18,7 @@ static int64_t size_of(const char *text) {
     static const char units[] = "KMGT";
     if (digits < 1 || digits > 15) return -1;
     if (length && unit[length - 1] == 'B') length--;
-    if (length && (unit[length - 1] == 'i' || unit[length - 1] == 'I')) length--;
+    if (length && unit[length - 1] == 'i') length--;
     if (length > 1) return -1;
     const char *found = length ? strchr(units, *unit & ~0x20) : NULL;
     if (length && (!found || !*found)) return -1;
@@ -79,8 +79,9 @@ static enum request set_value(struct options *o, const char *name, const char *v
     else if (strcmp(name, "--token") == 0) o->token = value;
     else if (strcmp(name, "--attach") == 0) o->job = value;
     else if (strcmp(name, "--carry") == 0) {
-        o->carry = realloc(o->carry, (*carried + 2) * sizeof *o->carry);
-        if (!o->carry) abort();
+        const char **longer = realloc(o->carry, (*carried + 2) * sizeof *longer);
+        if (!longer) return wrong(o, "out of memory for %s", name);
+        o->carry = longer;
         o->carry[(*carried)++] = value;
         o->carry[*carried] = NULL;
     } else if (strcmp(name, "-e") == 0) {
@@ -110,6 +111,14 @@ static int set_flag(struct options *o, const char *option) {
     return 1;
 }
 
+/* A long option is named without its value. */
+static enum request no_option(struct options *o, const char *word) {
+    int named = strncmp(word, "--mem", 5) == 0 || strncmp(word, "--carry", 7) == 0;
+    char option[101];
+    snprintf(option, sizeof option, "%.*s", named ? (int)strcspn(word, "=") : 100, word);
+    return wrong(o, "there is no option %s of run", option);
+}
+
 /* `own`: the options of gomrun itself are taken, too. */
 static enum request parse_run(struct options *o, char **words, int own) {
     static const char *const valued[] = {"-n", "-j", "-e", "--mem", "--mem-max", "--carry", "-c", "--token", "--attach"};
@@ -129,7 +138,7 @@ static enum request parse_run(struct options *o, char **words, int own) {
             if (!value) return wrong(o, "%s needs a value", found);
             if (set_value(o, found, value, &carried) == REQUEST_WRONG) return REQUEST_WRONG;
         } else if (!set_flag(o, *words)) {
-            return wrong(o, "there is no option %.100s of run", *words);
+            return no_option(o, *words);
         }
     }
     if (o->job) return *words ? wrong(o, "%s takes the number of one job, and no command", "--attach") : REQUEST_ATTACH;

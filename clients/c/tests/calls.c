@@ -117,6 +117,10 @@ static int call(gomd_t *g, const char *name, char *argument) {
     else if (strcmp(name, "ask") == 0) {
         error = gomd_ask(g, NULL, all, &reply);
         if (reply) printf(" %d %s, %zu lines", gomd_reply_code(reply), gomd_reply_text(reply), gomd_reply_count(reply));
+    } else if (strcmp(name, "none") == 0) { /* what there is of a reply that never came */
+        error = gomd_ask(g, NULL, NULL, &reply);
+        printf(" %d %s %zu %s", gomd_reply_code(reply), gomd_reply_text(reply) ? "text" : "-", gomd_reply_count(reply),
+               gomd_reply_line(reply, 0) ? "line" : "-");
     } else if (strcmp(name, "word") == 0) error = gomd_ask(g, NULL, (const char *[]){"load", argument, NULL}, &reply);
     else if (strcmp(name, "watch") == 0) {
         error = gomd_watch(g, NULL, 0.1, all);

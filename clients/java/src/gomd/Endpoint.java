@@ -5,6 +5,7 @@ import java.net.SocketAddress;
 import java.net.InetSocketAddress;
 import java.net.UnixDomainSocketAddress;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,7 +43,7 @@ final class Endpoint {
 
     private static Endpoint parse(String text, boolean isFound) {
         if (text.startsWith("unix:") && text.length() > 5 && text.indexOf('\0') < 0) {
-            return new Endpoint(text, Path.of(text.substring(5)), null, 0, isFound);
+            return new Endpoint(text, path(text.substring(5)), null, 0, isFound);
         }
         Matcher found = TCP.matcher(text);
         if (found.matches()) {
@@ -52,6 +53,15 @@ final class Endpoint {
             }
         }
         throw GomdException.wrong("'" + text + "' is no endpoint: write tcp:HOST:PORT or unix:PATH, for example tcp:127.0.0.1:" + PORT);
+    }
+
+    /** Returns a path; a locale without UTF-8 has none for some names. */
+    static Path path(String name) {
+        try {
+            return Path.of(name);
+        } catch (InvalidPathException error) {
+            throw GomdException.wrong("'" + name + "' is no path here: " + error.getReason());
+        }
     }
 
     /** Returns the endpoints at which this user looks for a daemon. */

@@ -32,7 +32,9 @@ public final class Gomd implements AutoCloseable {
         final Line line;
         final Duration timeout;
         final String token;
+        final Object executorLock = new Object();
         ExecutorService executor;
+        boolean isClosed;
 
         Shared(Line line, Duration timeout, String token) {
             this.line = line;
@@ -73,7 +75,8 @@ public final class Gomd implements AutoCloseable {
         List<Endpoint> places = endpoint == null ? Endpoint.defaults() : List.of(Endpoint.parse(endpoint));
         String named = token != null ? token : System.getenv("GOMD_TOKEN");
         String known = named == null ? "" : named;
-        return new Gomd(new Shared(new Line(places, timeout, known), timeout, known), "");
+        Duration bounded = Wire.bounded(timeout);
+        return new Gomd(new Shared(new Line(places, bounded, known), bounded, known), "");
     }
 
     /** Returns a client that asks another node, by id or name, over the same connection; {@code all} for every node that is up. */
@@ -83,7 +86,10 @@ public final class Gomd implements AutoCloseable {
 
     /** Does something with this client on a thread of its own, and completes with what it returns. */
     public <T> CompletableFuture<T> later(Function<Gomd, T> what) {
-        synchronized (shared) {
+        synchronized (shared.executorLock) {
+            if (shared.isClosed) {
+                return CompletableFuture.failedFuture(GomdException.lost("this connection is closed"));
+            }
             if (shared.executor == null) {
                 shared.executor = Executors.newSingleThreadExecutor(work -> {
                     Thread thread = new Thread(work, "gomd");
@@ -95,11 +101,12 @@ public final class Gomd implements AutoCloseable {
         }
     }
 
-    /** Closes the connection. */
+    /** Closes the connection. A call that waits in another thread fails. */
     @Override
     public void close() {
-        synchronized (shared) {
-            shared.line.close();
+        shared.line.close();
+        synchronized (shared.executorLock) {
+            shared.isClosed = true;
             if (shared.executor != null) {
                 shared.executor.shutdown();
             }
@@ -179,7 +186,11 @@ public final class Gomd implements AutoCloseable {
 
     /** Returns the node that is asked. */
     public Node node() {
-        return rows(Node::of, "node", List.of()).get(0);
+        List<Node> found = rows(Node::of, "node", List.of());
+        if (found.isEmpty()) {
+            throw GomdException.malformed("the answer to node has no row");
+        }
+        return found.get(0);
     }
 
     /** Returns all processes. */
@@ -297,7 +308,7 @@ public final class Gomd implements AutoCloseable {
 
     /** Returns the id of the node on which a process runs, by its PID here. */
     public long where(long pid) {
-        return number("where", Long.toString(pid));
+        return whereabouts(Long.toString(pid));
     }
 
     /**
@@ -307,7 +318,15 @@ public final class Gomd implements AutoCloseable {
      * @param pid its process id there
      */
     public long getCurNode(int home, long pid) {
-        return home == 0 ? where(pid) : number("where", Long.toString(pid), Integer.toString(home));
+        return home == 0 ? where(pid) : whereabouts(Long.toString(pid), Integer.toString(home));
+    }
+
+    private long whereabouts(String... words) {
+        Long found = number("where", words);
+        if (found == null) {
+            throw GomdException.malformed("where is no whole number");
+        }
+        return found;
     }
 
     // -- verbs that change something

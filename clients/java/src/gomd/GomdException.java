@@ -71,7 +71,8 @@ public final class GomdException extends RuntimeException {
             case 504 -> Kind.NODE_TIMED_OUT;
             default -> code >= 500 ? Kind.INTERNAL : Kind.REFUSED;
         };
-        return new GomdException(kind, code, text.isEmpty() ? "refused with code " + code : text);
+        String shown = text.replaceAll("\\p{Cc}", "?"); // what a terminal would obey
+        return new GomdException(kind, code, shown.isEmpty() ? "refused with code " + code : shown);
     }
 
     static GomdException malformed(String text) {

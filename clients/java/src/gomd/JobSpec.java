@@ -126,7 +126,7 @@ public final class JobSpec {
     public JobSpec carry(String... paths) {
         List<String> found = new ArrayList<>();
         for (String path : paths) {
-            found.add(Path.of(checked(path)).toAbsolutePath().normalize().toString());
+            found.add(Endpoint.path(checked(path)).toAbsolutePath().normalize().toString());
         }
         return with("carry", found);
     }

@@ -42,7 +42,7 @@ public final class RunningJob implements AutoCloseable {
     private final Duration timeout;
     private final Duration reconnect;
     private Frames frames = new Frames();
-    private Wire wire;
+    private volatile Wire wire;
     private CallerEnd.Started facts;
     private CallerEnd.Exited exited;
     private byte[] input = new byte[0];
@@ -55,7 +55,7 @@ public final class RunningJob implements AutoCloseable {
     private boolean exitedEarly;
     private long lostOutput;
     private String why = "";
-    private GomdException error;
+    private volatile GomdException error;
 
     RunningJob(Streams streams, Reopen reopen, Duration timeout, Duration reconnect) {
         this.reopen = reopen;
@@ -231,6 +231,7 @@ public final class RunningJob implements AutoCloseable {
         }
         while (!isReady.getAsBoolean()) {
             if (error != null) {
+                hangUp();
                 throw error;
             }
             if (deadline != Long.MAX_VALUE && System.nanoTime() >= deadline) {
@@ -245,14 +246,15 @@ public final class RunningJob implements AutoCloseable {
     }
 
     private void step(long deadline) {
-        if (wire == null) {
+        Wire here = wire;
+        if (here == null) {
             tryAgain(deadline);
             return;
         }
-        if (wire.awaitEither(outgoingAt < outgoing.length, Math.min(deadline, due))) {
-            byte[] bytes = wire.readNow();
+        if (here.awaitEither(outgoingAt < outgoing.length, Math.min(deadline, due))) {
+            byte[] bytes = here.readNow();
             if (bytes == null) {
-                lost(wire.why());
+                lost(here.why());
                 return;
             }
             if (bytes.length > 0) {
@@ -324,8 +326,8 @@ public final class RunningJob implements AutoCloseable {
             outgoing = all;
             outgoingAt = 0;
         }
-        while (wire != null && outgoingAt < outgoing.length) {
-            int sent = wire.writeNow(outgoing, outgoingAt);
+        for (Wire here = wire; here != null && outgoingAt < outgoing.length;) {
+            int sent = here.writeNow(outgoing, outgoingAt);
             if (sent < 0) { // what the daemon said before it went is still to be read
                 outgoingAt = outgoing.length;
             } else if (sent == 0) {
@@ -401,8 +403,9 @@ public final class RunningJob implements AutoCloseable {
     private void hangUp() {
         outgoingAt = outgoing.length;
         due = Long.MAX_VALUE;
-        if (wire != null) {
-            wire.close();
+        Wire here = wire;
+        if (here != null) {
+            here.close();
             wire = null;
         }
     }

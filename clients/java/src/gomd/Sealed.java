@@ -56,7 +56,7 @@ public final class Sealed implements AutoCloseable {
         this.keyId = derived(secret, "gomd/1 key id", 8);
         this.salt = salt;
         this.to = to;
-        this.timeout = timeout;
+        this.timeout = Wire.bounded(timeout);
         try {
             this.channel = DatagramChannel.open();
             channel.configureBlocking(false);
@@ -161,7 +161,7 @@ public final class Sealed implements AutoCloseable {
                     }
                 }
             } catch (IOException error) {
-                throw GomdException.lost(String.valueOf(error.getMessage()));
+                throw GomdException.lost(Wire.reason(error));
             }
         }
         throw GomdException.late("no answer within " + timeout.toMillis() / 1000.0 + " seconds; is the key the cluster's?");
@@ -176,17 +176,17 @@ public final class Sealed implements AutoCloseable {
 
     private byte[] received(long deadline) throws IOException {
         ByteBuffer buffer = ByteBuffer.allocate(MAX_PACKET + 1);
-        while (true) {
+        while (true) { // however much comes, the time is looked at in between
+            long left = (deadline - System.nanoTime() + 999_999) / 1_000_000;
+            if (left <= 0) {
+                return null;
+            }
             buffer.clear();
             SocketAddress from = channel.receive(buffer);
             if (from != null && to.contains(from)) {
                 return Arrays.copyOf(buffer.array(), buffer.position());
             }
-            long left = (deadline - System.nanoTime() + 999_999) / 1_000_000;
             if (from == null) {
-                if (left <= 0) {
-                    return null;
-                }
                 selector.selectedKeys().clear();
                 selector.select(left);
             }
@@ -353,7 +353,7 @@ public final class Sealed implements AutoCloseable {
             channel.close();
             selector.close();
         } catch (IOException error) {
-            throw GomdException.lost(String.valueOf(error.getMessage()));
+            throw GomdException.lost(Wire.reason(error));
         }
     }
 }

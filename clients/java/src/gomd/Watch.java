@@ -13,7 +13,8 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * An answer that comes again and again, over a connection of its own. One thread at a time uses it.
+ * An answer that comes again and again, over a connection of its own. One thread at a time uses it; another one may
+ * close it, which ends it for the thread that waits.
  *
  * @param <T> what a row is
  */
@@ -26,7 +27,7 @@ public final class Watch<T> implements Iterator<Round<T>>, AutoCloseable {
     private long round;
     private long events;
     private Round<T> ahead;
-    private boolean hasEnded;
+    private volatile boolean hasEnded;
     private boolean hasRead;
 
     Watch(Line line, Function<Map<String, Object>, T> row, boolean isOfEvents) {
@@ -83,6 +84,9 @@ public final class Watch<T> implements Iterator<Round<T>>, AutoCloseable {
             try {
                 part = part(deadline);
             } catch (GomdException error) {
+                if (hasEnded) { // another thread has closed it
+                    return null;
+                }
                 close();
                 throw error;
             }

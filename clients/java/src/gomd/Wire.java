@@ -8,6 +8,8 @@ import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
+import java.nio.channels.CancelledKeyException;
+import java.nio.channels.ClosedSelectorException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
@@ -18,6 +20,8 @@ import java.util.List;
 
 /** A socket whose every wait ends at a deadline; deadlines are those of {@link System#nanoTime}. One thread at a time. */
 final class Wire implements AutoCloseable {
+    /** A timeout of this length or a longer one never ends. */
+    static final Duration LONGEST = Duration.ofDays(36_500);
     private final SocketChannel channel;
     private final Selector selector;
     private final SelectionKey key;
@@ -32,8 +36,20 @@ final class Wire implements AutoCloseable {
         this.key = channel.register(selector, 0);
     }
 
+    /** Returns when this time is over; {@code Long.MAX_VALUE}, which stands for never, when it is too long to be counted. */
     static long deadline(Duration timeout) {
-        return System.nanoTime() + timeout.toNanos();
+        long now = System.nanoTime();
+        return timeout.compareTo(LONGEST) >= 0 ? Long.MAX_VALUE : now + timeout.toNanos();
+    }
+
+    /** Returns a timeout that can be counted in nanoseconds: the longest one stands for all that never end. */
+    static Duration bounded(Duration timeout) {
+        return timeout.compareTo(LONGEST) > 0 ? LONGEST : timeout;
+    }
+
+    /** Returns why something failed, a text in any case: an interrupted channel has no message of its own. */
+    static String reason(Exception error) {
+        return error.getMessage() == null ? error.getClass().getSimpleName() : error.getMessage();
     }
 
     /** Returns a connection to the first endpoint that takes one. */
@@ -48,7 +64,7 @@ final class Wire implements AutoCloseable {
                 try {
                     return open(each, deadline(timeout));
                 } catch (IOException | RuntimeException error) {
-                    objection = error.getMessage() == null ? error.getClass().getSimpleName() : error.getMessage();
+                    objection = reason(error);
                 }
             }
             failures.add(each + " (" + objection + ")");
@@ -114,6 +130,14 @@ final class Wire implements AutoCloseable {
     }
 
     private boolean await(int operations, long deadline) throws IOException {
+        try {
+            return awaited(operations, deadline);
+        } catch (ClosedSelectorException | CancelledKeyException error) { // another thread has closed it
+            throw GomdException.lost("this connection is closed");
+        }
+    }
+
+    private boolean awaited(int operations, long deadline) throws IOException {
         key.interestOps(operations);
         while (true) {
             long left = deadline == Long.MAX_VALUE ? 0 : (deadline - System.nanoTime() + 999_999) / 1_000_000;
@@ -141,7 +165,7 @@ final class Wire implements AutoCloseable {
         try {
             return await(SelectionKey.OP_READ | (hasOutput ? SelectionKey.OP_WRITE : 0), deadline);
         } catch (IOException error) {
-            throw GomdException.lost(String.valueOf(error.getMessage()));
+            throw GomdException.lost(reason(error));
         }
     }
 
@@ -152,7 +176,7 @@ final class Wire implements AutoCloseable {
             int got = channel.read(buffer);
             return got < 0 ? null : Arrays.copyOf(buffer.array(), got);
         } catch (IOException error) {
-            why = String.valueOf(error.getMessage());
+            why = reason(error);
             return null;
         }
     }
@@ -162,7 +186,7 @@ final class Wire implements AutoCloseable {
         try {
             return channel.write(ByteBuffer.wrap(bytes, from, bytes.length - from));
         } catch (IOException error) {
-            why = String.valueOf(error.getMessage());
+            why = reason(error);
             return -1;
         }
     }
@@ -183,7 +207,7 @@ final class Wire implements AutoCloseable {
             }
             return true;
         } catch (IOException error) {
-            why = String.valueOf(error.getMessage());
+            why = reason(error);
             return false;
         }
     }
@@ -194,7 +218,7 @@ final class Wire implements AutoCloseable {
             channel.close();
             selector.close();
         } catch (IOException error) {
-            why = String.valueOf(error.getMessage());
+            why = reason(error);
         }
     }
 }

@@ -166,4 +166,68 @@ class LiesTest {
             }
         }
     }
+
+    @Test
+    void aboutOneValue() throws IOException {
+        try (Gomd gomd = connected(liar(bytes(GREETING), bytes("200 json\r\n"), bytes("200 null\r\n"), bytes("200 null\r\n")))) {
+            assertEquals(GomdException.Kind.MALFORMED_REPLY, assertThrows(GomdException.class, () -> gomd.where(1)).kind());
+            assertEquals(GomdException.Kind.MALFORMED_REPLY, assertThrows(GomdException.class, () -> gomd.getCurNode(1, 1)).kind());
+        }
+        try (Gomd gomd = connected(liar(bytes(GREETING), bytes("200 json\r\n"), bytes("201 no rows\r\n.\r\n")))) {
+            assertEquals(GomdException.Kind.MALFORMED_REPLY, assertThrows(GomdException.class, gomd::node).kind());
+        }
+    }
+
+    /** A reason is one line that no terminal obeys. */
+    @Test
+    void aReasonWithControlCharacters() throws IOException {
+        byte[] failed = Frames.json(Frames.FAILED, java.util.Map.of("code", 404, "text", "no\n\u001b[31m\u009b2J"));
+        try (Gomd gomd = connected(liar(bytes(GREETING), bytes("200 json\r\n"), bytes("202 go on\r\n"), failed))) {
+            assertEquals("no??[31m?2J", assertThrows(GomdException.class, () -> gomd.run("true")).getMessage());
+        }
+    }
+
+    /** What is asked for later does not wait for what was asked before, and closing ends both. */
+    @Test
+    void closedWhileAnotherThreadWaits() throws Exception {
+        Gomd gomd = Gomd.connect(liar(bytes(GREETING), bytes("200 json\r\n"), bytes("")), Duration.ofSeconds(30), "");
+        long begin = System.nanoTime();
+        var first = gomd.later(Gomd::load);
+        Thread.sleep(300); // it waits for its answer by now
+        var second = gomd.later(Gomd::load);
+        gomd.close();
+        for (var each : List.of(first, second, gomd.later(Gomd::load))) {
+            var error = assertThrows(java.util.concurrent.ExecutionException.class, each::get).getCause();
+            assertEquals(GomdException.Kind.CONNECTION_LOST, ((GomdException) error).kind());
+        }
+        assertEquals(true, System.nanoTime() - begin < 10_000_000_000L);
+    }
+
+    /** A stream that is closed by another thread has ended. */
+    @Test
+    void aWatchThatAnotherThreadCloses() throws Exception {
+        String endpoint = liar(bytes(GREETING), bytes("200 json\r\n"), bytes("201 watching\r\n"));
+        try (Gomd gomd = Gomd.connect(endpoint, Duration.ofSeconds(30), ""); Watch<Node> watch = gomd.watchNodes(Duration.ofSeconds(1))) {
+            var rounds = watch.stream();
+            var count = java.util.concurrent.CompletableFuture.supplyAsync(rounds::count);
+            Thread.sleep(300);
+            rounds.close();
+            assertEquals(0, count.get(10, java.util.concurrent.TimeUnit.SECONDS));
+        }
+    }
+
+    /** A timeout that is longer than can be counted never ends; it is no error of arithmetic. */
+    @Test
+    void timeoutsWithoutEnd() throws IOException {
+        for (Duration timeout : List.of(Duration.ofSeconds(Long.MAX_VALUE), java.time.temporal.ChronoUnit.FOREVER.getDuration(), Duration.ofDays(200_000))) {
+            String endpoint = liar(bytes(GREETING), bytes("200 json\r\n"), bytes("200 4\r\n"));
+            try (Gomd gomd = Gomd.connect(endpoint, timeout, "")) {
+                assertEquals(4, gomd.load());
+            }
+            String watched = liar(bytes(GREETING), bytes("200 json\r\n"), bytes("201 watching\r\n{\"round\": 1, \"rows\": 0}\r\n"));
+            try (Gomd gomd = connected(watched); Watch<Node> watch = gomd.watchNodes(Duration.ofSeconds(1))) {
+                assertEquals(1, watch.next(timeout).number());
+            }
+        }
+    }
 }

@@ -152,7 +152,7 @@ sub receive ($self, $kind, $payload) {
     }
     my $told = Gomd::Frames->object($payload);
     if ($kind == $KIND{STARTED}) {
-        my %facts = map { $_ => Gomd::Frames->optional($told, $_) } qw(job home node pid);
+        my %facts = map { $_ => scalar Gomd::Frames->optional($told, $_) } qw(job home node pid);
         return [started => { %facts, detached => $told->{detached} ? 1 : 0, tty => $told->{tty} ? 1 : 0 }];
     }
     return $self->_exit($told) if $kind == $KIND{EXIT};

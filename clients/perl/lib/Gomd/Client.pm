@@ -221,6 +221,7 @@ sub get_cur_node ($self, $node, $pid) { return $self->where($pid, ($node ? $node
 sub run ($self, $argv, $options = {}) {
     my %options = %$options;
     my ($timeout, $reconnect, $stdin) = delete @options{qw(timeout reconnect stdin)};
+    Gomd::Job::_check_bytes($stdin) if defined $stdin;
     my $spec = Gomd::Frames->json(SPEC => _spec($argv, \%options));
     Gomd::Error::MalformedRequest->throw('arguments and environment are too long: put them into a file', 400)
         if length $spec > $Gomd::Frames::MAX_SPEC;
@@ -272,10 +273,11 @@ sub _spec ($argv, $options) {
     for my $name (sort keys %$options) {
         Gomd::Error::MalformedRequest->throw("run has no option $name; it has @SPEC", 400) if !$known{$name};
     }
-    my $env = $options->{env} // \%ENV;
+    my $env  = $options->{env} // \%ENV;
+    my $mask = $options->{umask} // umask;    # on its own: with -T it must not stand beside tainted values
     my %spec = (
         argv => [map { _text($_) } @$argv], cwd => _text($options->{cwd} // Cwd::getcwd()),
-        env => { map { _text($_) => _text($env->{$_}) } keys %$env }, umask => 0 + ($options->{umask} // umask),
+        env => { map { _text($_) => _text($env->{$_} // '') } keys %$env }, umask => 0 + $mask,
         map { $_ => $options->{$_} ? JSON::PP::true : JSON::PP::false } qw(tty merge detach shared_tmp),
     );
     $spec{lock} = $options->{lock} ? JSON::PP::true : JSON::PP::false if defined $options->{lock};

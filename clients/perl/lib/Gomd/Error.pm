@@ -20,6 +20,7 @@ sub throw ($class, $text, $code = 0) { die $class->new($text, $code) }
 # Die of what a daemon has refused with CODE TEXT.
 sub refused ($class, $code, $text) {
     my $kind = $CLASS{$code} // ($code >= 500 ? 'Internal' : 'Refused');
+    $text =~ s/[\x00-\x1f\x7f-\x9f]/?/g;    # what a terminal would obey
     return "Gomd::Error::$kind"->throw($text ne '' ? $text : "refused with code $code", $code);
 }
 

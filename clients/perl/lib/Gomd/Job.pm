@@ -47,10 +47,16 @@ sub _begun ($self, $timeout) {
 sub write ($self, $bytes, $timeout = undef) {
     Gomd::Error::NotPossible->throw('its standard input is closed', 405) if $self->{input_ended};
     Gomd::Error::NotPossible->throw('the job has ended', 405)            if $self->{exited};
-    utf8::downgrade($bytes, 1)
-        or Gomd::Error::MalformedRequest->throw('standard input takes bytes, not characters: encode the text first', 400);
+    _check_bytes($bytes);
     $self->{input} .= $bytes;
     $self->_until(sub { $self->{input} eq '' && $self->{outgoing} eq '' }, $timeout, 'room for input');
+    return;
+}
+
+# Let its argument be bytes. Dies when it has characters.
+sub _check_bytes {
+    utf8::downgrade($_[0], 1)
+        or Gomd::Error::MalformedRequest->throw('standard input takes bytes, not characters: encode the text first', 400);
     return;
 }
 
@@ -70,8 +76,7 @@ sub read ($self, $timeout = undef) {
 
 sub communicate ($self, $input = '', $timeout = undef) {
     my $deadline = defined $timeout ? Gomd::Socket::now() + $timeout : undef;
-    utf8::downgrade($input, 1)
-        or Gomd::Error::MalformedRequest->throw('standard input takes bytes, not characters: encode the text first', 400);
+    _check_bytes($input);
     $self->{input} .= $input if !$self->{input_ended};
     $self->{input_ended} = 1;
     my %found = (stdout => '', stderr => '');

@@ -10,7 +10,7 @@ use Fcntl qw(O_NOFOLLOW O_RDONLY);
 use Gomd::Error;
 use Gomd::Socket;
 use MIME::Base64 ();
-use Socket qw(SOCK_DGRAM getaddrinfo);
+use Socket qw(MSG_DONTWAIT SOCK_DGRAM getaddrinfo);
 use Time::HiRes ();
 
 our $VERSION = '0.1.0';
@@ -177,10 +177,10 @@ sub _received ($self, $deadline) {
         return if $left <= 0;
         my $bits = '';
         vec($bits, fileno $_, 1) = 1 for values %{ $self->{handles} };
-        my $found = select $bits, undef, undef, $left;
+        my $found = select $bits, undef, undef, Gomd::Socket::_bounded($left);
         next if $found <= 0;
         for my $handle (grep { vec $bits, fileno $_, 1 } values %{ $self->{handles} }) {
-            my $from = recv $handle, my ($packet), $MAX_PACKET + 1, 0;
+            my $from = recv $handle, my ($packet), $MAX_PACKET + 1, MSG_DONTWAIT;    # its checksum may have been wrong
             return $packet if defined $from && grep { $from eq $_->{addr} } @{ $self->{to} };
         }
     }

@@ -65,6 +65,9 @@ sub _connect ($class, $endpoint, $deadline) {
     return Gomd::Error::ConnectionLost->throw($why);
 }
 
+# Seconds that select(2) takes: no fewer than none, and no more than it can count.
+sub _bounded ($left) { return $left < 0 ? 0 : $left > 1_000_000 ? 1_000_000 : $left }
+
 sub endpoint ($self) { return $self->{endpoint} }
 sub fileno   ($self) { return $self->{handle} ? CORE::fileno $self->{handle} : undef }
 
@@ -78,11 +81,12 @@ sub _wait ($self, $for_writing, $deadline) {
     my $handle = $self->{handle} // Gomd::Error::ConnectionLost->throw('this connection is closed');
     while (1) {
         my $left = defined $deadline ? $deadline - now() : undef;
-        $left = 0 if defined $left && $left < 0;
+        $left = _bounded($left) if defined $left;
         vec(my $bits = '', CORE::fileno($handle), 1) = 1;
         my $found = $for_writing ? select(undef, $bits, undef, $left) : select($bits, undef, undef, $left);
         return 1 if $found > 0;
         next     if $found < 0 && $! == EINTR;
+        next     if $found == 0 && (!defined $deadline || $deadline > now());
         return 0;
     }
 }
@@ -94,12 +98,13 @@ sub wait_for_either ($self, $has_output, $deadline) {
     my $handle = $self->{handle} // Gomd::Error::ConnectionLost->throw('this connection is closed');
     while (1) {
         my $left = defined $deadline ? $deadline - now() : undef;
-        $left = 0 if defined $left && $left < 0;
+        $left = _bounded($left) if defined $left;
         vec(my $in = '', CORE::fileno($handle), 1) = 1;
         my $out = $has_output ? $in : undef;
         my $found = select $in, $out, undef, $left;
         return 1 if $found > 0;
         next     if $found < 0 && $! == EINTR;
+        next     if $found == 0 && (!defined $deadline || $deadline > now());
         return 0;
     }
 }
