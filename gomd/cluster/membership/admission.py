@@ -23,6 +23,9 @@ class IAdmission(Interface):
     def nodes() -> Iterable[Node]:
         """Return the nodes that are listed before anything is heard from them; none of them is up."""
 
+    def port_of(node: int) -> int:
+        """Return the port at which a node is looked for before it is heard, 0 for that of this node."""
+
 
 @implementer(IAdmission)
 class Anyone:
@@ -38,6 +41,10 @@ class Anyone:
         """See `IAdmission.nodes`."""
         return ()
 
+    def port_of(self, node: int) -> int:
+        """See `IAdmission.port_of`."""
+        return 0
+
 
 @implementer(IAdmission)
 class MapAdmission:
@@ -46,13 +53,20 @@ class MapAdmission:
 
     :param names: the name of each node, used until its daemon announces another one.
     :param addresses: the addresses of each node. The first one of a family is used to contact it.
+    :param ports: the ports of nodes that have another one than this node.
     """
 
     fixed = True
 
-    def __init__(self, names: Mapping[int, str], addresses: Mapping[int, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        names: Mapping[int, str],
+        addresses: Mapping[int, tuple[str, ...]],
+        ports: Mapping[int, int] | None = None,
+    ) -> None:
         self._names = names
         self._addresses = addresses
+        self._ports = ports or {}
 
     def refusal(self, node: int, host: str) -> str:
         """See `IAdmission.refusal`."""
@@ -70,3 +84,7 @@ class MapAdmission:
             both = tuple(families[each] for each in sorted(families)) if len(families) > 1 else ()
             name = self._names.get(node, addresses[0])
             yield Node(node, name, (both or addresses)[0], Status.CONFIGURED, addresses=both)
+
+    def port_of(self, node: int) -> int:
+        """See `IAdmission.port_of`."""
+        return self._ports.get(node, 0)

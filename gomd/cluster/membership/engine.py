@@ -142,9 +142,10 @@ class HeartbeatEngine:
         self._received = 0
         for node in listed:
             hosts = [each for each in node.addresses or (node.address,) if is_ipv6(each) in families]
-            member = Member(node.id, node.name, ((hosts or [node.address])[0], settings.port), time.now())
+            port = admission.port_of(node.id) or settings.port
+            member = Member(node.id, node.name, ((hosts or [node.address])[0], port), time.now())
             if len(hosts) > 1:
-                member.second = (hosts[1], settings.port)
+                member.second = (hosts[1], port)
             members.add(member)
 
     # -- start and stop
