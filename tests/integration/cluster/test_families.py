@@ -80,8 +80,8 @@ def test_a_trio_without_ipv4() -> None:
 
 def test_a_temporary_address_is_never_used() -> None:
     """
-    Where the kernel prefers the temporary addresses of RFC 8981, others know a node with `address = ::` by its
-    lasting one all the same.
+    Where the kernel prefers the temporary addresses of RFC 8981, others know a node with `address = ::` by
+    its lasting one all the same.
     """
     with network_of("6", "6") as found:
         first, second = found
