@@ -76,7 +76,7 @@ class _Measured:
         setup = SwimSetup(1, "node1", "127.0.0.1", _PORT, _PORT, 1.0, count + 1, lambda *_args, **_more: None)
         self.events = Events()
 
-        def make(keys: tuple[bytes, ...], _seeds: object) -> Any:
+        def make(keys: tuple[bytes, ...], _seeds: object, _moves: int) -> Any:
             config = setup(keys, ()).config.replace(
                 keys=[], insecure_plaintext=True, seeds=[f"127.0.0.1:{port}"]
             )

@@ -55,7 +55,7 @@ def id_of_machine(machine_id: str) -> int:
     Return the number of a node without an IPv4 address: 1 to 65535, always the same for one machine id.
 
     It is 1 + (the first 8 bytes of SHA-256 of ``gomd node id``, a zero byte and the id, as one number, modulo
-    65535). Of 100 machines two have the same number in one cluster of 13; [node] id gives one of them
+    65535). Of 100 machines two have the same number in one cluster of 14; [node] id gives one of them
     another.
     """
     digest = hashlib.sha256(_PURPOSE + machine_id.encode("ascii")).digest()
@@ -71,7 +71,7 @@ def read_machine_id(files: Sequence[str] = MACHINE_ID_FILES) -> str:
     for path in files:
         with contextlib.suppress(OSError, UnicodeDecodeError), open(path, encoding="ascii") as file:
             text = file.read(64).strip()
-            if _MACHINE_ID.fullmatch(text):
+            if _MACHINE_ID.fullmatch(text) and text.strip("0"):  # zeros are none (machine-id(5))
                 return text
     raise ConfigError(
         [

@@ -24,6 +24,9 @@ _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _TWISTED = re.compile(r"tcp:([0-9]+):interface=(.+)")
 _FREE_GROUPS = ipaddress.IPv6Network("ff10::/12")
+#: Scopes of IPv6 groups that reach no other machine, or none without an interface in the address: reserved
+#: (0), this machine (1), link-local (2), reserved (15).
+_UNUSABLE_SCOPES = frozenset({0, 1, 2, 15})
 
 
 def own_addresses(value: str) -> tuple[str, ...]:
@@ -92,8 +95,13 @@ def groups(value: str) -> tuple[Tcp, Tcp]:
 
 
 def _is_free_group(address: Host) -> bool:
-    """Return whether a group may be used: of IPv6 those only that nobody has assigned to another purpose."""
-    return address.is_multicast if address.version == 4 else address in _FREE_GROUPS
+    """
+    Return whether a group may be used: of IPv6 those only that nobody has assigned to another purpose, with a
+    scope that reaches other machines.
+    """
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_multicast
+    return address in _FREE_GROUPS and address.packed[1] & 0xF not in _UNUSABLE_SCOPES
 
 
 def seeds(value: str) -> tuple[Tcp, ...]:
@@ -134,6 +142,8 @@ def one_place(value: str) -> Tcp | None:
     found = _host_port(text) if text else None
     if text and found is None:
         raise Refused(f"must be HOST:PORT, such as 127.0.0.1:7373; {shown(text)} is not")
+    if found is not None:
+        _check_place(found, text)
     return found
 
 
@@ -180,7 +190,27 @@ def _listening(text: str) -> Endpoint:
     if found is None:
         which = "tcp:127.0.0.1:2901 (this machine only), tcp:0.0.0.0:2901 (everybody)"
         raise Refused(f"must be tcp:HOST:PORT, such as {which}, or unix:PATH; {shown(text)} is not")
+    _check_place(found, text, "tcp:")
     return found
+
+
+def _check_place(place: Tcp, text: str, before: str = "") -> None:
+    """
+    Check an address at which one program listens: an own one of this machine, or all. Names are any.
+
+    :param text: as it was found. :param before: what stands before HOST:PORT there.
+    """
+    try:
+        address = parse_host(place.host)
+    except ValueError:
+        return  # a name
+    if not (is_one_host(address) or address.is_unspecified):
+        raise Refused(f"must have the address of one machine; {shown(text)} has none")
+    if is_link_local(place.host) and not zone_of(place.host):
+        raise Refused(
+            f"must name the interface of a link-local address, such as "
+            f"{before}[{place.host}%eth0]:{place.port}; {shown(text)} does not"
+        )
 
 
 def _host_port(text: str, min_port: int = 1) -> Tcp | None:

@@ -152,10 +152,10 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[Name, ...], str]]:
 
 def _engine_contradictions(peers: PeersSettings) -> Iterator[tuple[tuple[Name, ...], str]]:
     """Yield what does not fit to the engines."""
-    if "swim" in peers.engine and is_link_local(peers.address):
+    for engine in sorted({"swim", "serf"} & set(peers.engine)) if is_link_local(peers.address) else ():
         yield (
             (("peers", "address"), ("peers", "engine")),
-            f"engine swim cannot use {peers.address}, a link-local address: use engine heartbeat or "
+            f"engine {engine} cannot use {peers.address}, a link-local address: use engine heartbeat or "
             "another address",
         )
     own_agent = "serf" in peers.engine and peers.serf_rpc is None

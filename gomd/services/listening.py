@@ -18,7 +18,7 @@ from gomd.sources.addresses import read_interfaces
 from libgomd.endpoints import PUBLIC_SOCKET, Endpoint, Tcp, Unix
 from libgomd.errors import ConfigError
 from libgomd.private import trusted_owners
-from libgomd.wire.addresses import unmapped
+from libgomd.wire.addresses import unmapped, zone_of
 
 #: Connections that the kernel queues while the daemon is busy.
 BACKLOG = 512
@@ -46,7 +46,7 @@ class Socket:
                 _bind_unix(endpoint) if isinstance(endpoint, Unix) else _bind_tcp(endpoint, only_ipv6)
             )
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = reason_of(error, endpoint.host if isinstance(endpoint, Tcp) else "")
             raise ConfigError(
                 [f"cannot listen at {endpoint} ({reason}): change {setting}, or stop what listens there"]
             ) from error
@@ -89,6 +89,14 @@ class Socket:
             with contextlib.suppress(OSError):
                 if os.stat(self.endpoint.path).st_ino == self._inode:
                     os.unlink(self.endpoint.path)
+
+
+def reason_of(error: OSError, host: str) -> str:
+    """Return why a socket cannot be bound to ``host``, as a clause: what is wrong with its zone first."""
+    zone = zone_of(host)
+    if zone and zone not in (name for _number, name in socket.if_nameindex()):
+        return f"there is no interface {zone}"
+    return error.strerror or str(error)
 
 
 def allow_tentative(bound: socket.socket, address: str) -> None:

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gomd.services.listening import Socket, allow_tentative
+from gomd.services.listening import Socket, allow_tentative, reason_of
 from gomd.services.multicast import GroupMembership, send_by
+from gomd.sources.addresses import prefer_lasting
 from libgomd.endpoints import Tcp
 from libgomd.errors import ConfigError
 from libgomd.wire.addresses import is_ipv6, is_loopback, shown, without_zone, zone_of
@@ -49,16 +50,32 @@ class AddressSockets:
             if group is not None and self.membership is not None:
                 self.announcements = _group_socket(group)
                 if not waits:
-                    send_by(self.datagrams, own)
-                    self.membership.join(self.announcements, own)
+                    self._join(own, needed=not is_loopback(own) or is_loopback(address))
         except OSError as error:
             self.close()
             raise PortTaken(
                 [
-                    f"cannot use udp {shown(address, self.port)} ({error.strerror or error}): change [peers] "
-                    "address, port or discovery, or stop what listens there"
+                    f"cannot use udp {shown(address, self.port)} ({reason_of(error, address)}): "
+                    "change [peers] address, port or discovery, or stop what listens there"
                 ]
             ) from error
+
+    def _join(self, own: str, needed: bool) -> None:
+        """
+        Send and hear multicast by the interface of ``own``.
+
+        :param needed: whether a failure matters. It does not with ``0.0.0.0`` on a machine that has no IPv4
+            address yet, perhaps not even 127.0.0.1: what it gets later is joined then.
+        """
+        assert self.datagrams is not None
+        assert self.announcements is not None
+        assert self.membership is not None
+        try:
+            send_by(self.datagrams, own)
+            self.membership.join(self.announcements, own)
+        except OSError:
+            if needed:
+                raise
 
     def close(self) -> None:
         """Close them."""
@@ -131,6 +148,8 @@ def _datagram_socket(address: str, port: int) -> socket.socket:
     bound = _udp_socket(is_ipv6(address))
     with contextlib.suppress(OSError):
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    if is_ipv6(address):
+        prefer_lasting(bound)
     try:
         allow_tentative(bound, address)
         # Python's own pairs of host and port lose the zone. Bytes: see `gomd.services.listening`.

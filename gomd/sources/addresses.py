@@ -149,21 +149,35 @@ def primary_address_ipv6() -> str:
     link-local one only where there is no other. Temporary addresses are left out. No packet is sent.
     """
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-        with contextlib.suppress(OSError):
-            probe.setsockopt(socket.IPPROTO_IPV6, _IPV6_ADDR_PREFERENCES, _IPV6_PREFER_SRC_PUBLIC)
+        prefer_lasting(probe)
         probe.connect(_DOCUMENTATION_ADDRESS_IPV6)
-        found = str(probe.getsockname()[0]).partition("%")[0]
+        host, _port, _flow, scope = probe.getsockname()
+        found = str(host).partition("%")[0]
         if not is_link_local(found):
             return found
+        if scope:
+            return f"{found}%{socket.if_indextoname(scope)}"
     with contextlib.suppress(OSError):
         return best_ipv6(read_interfaces())
     return "::1"
 
 
+def prefer_lasting(sending: socket.socket) -> None:
+    """Let an IPv6 socket that is bound to no address send from none of the temporary ones (RFC 8981)."""
+    with contextlib.suppress(OSError):
+        sending.setsockopt(socket.IPPROTO_IPV6, _IPV6_ADDR_PREFERENCES, _IPV6_PREFER_SRC_PUBLIC)
+
+
 def best_ipv6(interfaces: Iterable[InterfaceAddress]) -> str:
-    """Return the IPv6 address of these by which others reach this machine best, ::1 if there is none."""
+    """
+    Return the IPv6 address of these by which others reach this machine best, ::1 if there is none.
+
+    Of equal ones it is that of the oldest interface, so that one that is added changes nothing.
+    """
     usable = [
         each for each in interfaces if is_ipv6(each.address) and each.up and not is_loopback(each.address)
     ]
-    best = min(usable, key=lambda each: (is_link_local(each.address), not each.lasting), default=None)
+    best = min(
+        usable, key=lambda each: (is_link_local(each.address), not each.lasting, each.number), default=None
+    )
     return "::1" if best is None else best.address

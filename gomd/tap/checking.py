@@ -21,6 +21,7 @@ from typing import Final
 from gomd.cluster.seeds import is_name, look_up, reason_of
 from gomd.config import Config
 from gomd.services.listening import allow_tentative, check_socket_directory
+from gomd.services.listening import reason_of as bind_reason
 from gomd.services.state import StateDirectory, check_directory
 from gomd.services.state_format import check_format
 from gomd.tap.choices import check_manhole, node_id_of
@@ -107,7 +108,7 @@ def _check_places(config: Config) -> None:
         try:
             _try_tcp(endpoint) if isinstance(endpoint, Tcp) else _try_unix(endpoint, config.node.state_dir)
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = bind_reason(error, endpoint.host if isinstance(endpoint, Tcp) else "")
             mistakes.append(f"cannot listen at {endpoint} ({reason}): change {setting}")
     if mistakes:
         raise ConfigError(mistakes)

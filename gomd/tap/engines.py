@@ -67,7 +67,7 @@ def _map(setup: EngineSetup) -> Any:
     from gomd.tap.nodemap import read_map
 
     found = read_map(setup.config)
-    return _heartbeat_engine(setup, MapAdmission(found.names, found.addresses))
+    return _heartbeat_engine(setup, MapAdmission(found.names, found.addresses, found.ports))
 
 
 def _heartbeat_engine(setup: EngineSetup, *admission: IAdmission) -> HeartbeatEngine:

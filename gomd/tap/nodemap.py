@@ -50,6 +50,13 @@ def read_map(config: Config) -> NodeMap:
                 "the map: correct [peers] address, [node] id or the map",
             ]
         )
+    if config.peers.port and found.ports.get(own, config.peers.port) != config.peers.port:
+        raise ConfigError(
+            [
+                f"{path}: this node, id {own}, has port {found.ports[own]} in the map and "
+                f"{config.peers.port} in [peers] port: correct one of them"
+            ]
+        )
     return found
 
 

@@ -137,15 +137,16 @@ class Host:
         }  # fmt: skip
         #: More sections of its gomd.ini.
         self.more = ""
+        #: Where its telnet line listens.
+        self.telnet = f"tcp:127.0.0.1:0, unix:{home / 'gomd.sock'}, unix:"
         self.daemon = HostDaemon(self, home, ini=self.ini())
 
     def ini(self, **peers: str) -> str:
         """Return a gomd.ini, with other settings of [peers] where they are given."""
         self.configuration |= peers
         settings = "".join(f"{key} = {value}\n" for key, value in self.configuration.items())
-        unix = self.home / "gomd.sock"
         return (
-            f"[node]\nid = {self.node}\n[telnet]\nendpoints = tcp:127.0.0.1:0, unix:{unix}, unix:\n"
+            f"[node]\nid = {self.node}\n[telnet]\nendpoints = {self.telnet}\n"
             f"[peers]\n{settings}[history]\nkind = none\n{self.more}"
         )
 

@@ -63,6 +63,27 @@ def test_the_nodes_of_a_map_find_each_other(nodes: Path, start_daemon: StartDaem
         assert line.ask("@3 whoami").code == 200
 
 
+def test_nodes_with_ports_of_their_own(nodes: Path, start_daemon: StartDaemon) -> None:
+    """A map may name the port of a node, by IPv6 in brackets; a node with another one does not start."""
+    ports = [free_port(), free_port()]
+    nodes.write_text(f"2 127.0.0.2:{ports[0]} 1\n3 127.0.0.3:{ports[1]} 1\n3 [fd00::3]:{ports[1]} ALIAS\n")
+    key = nodes.with_name("key")
+    new_key_file(str(key))
+    first = start_daemon(*options(nodes, "127.0.0.2", ports[0]), "--key-file", str(key))
+    start_daemon(*options(nodes, "127.0.0.3", ports[1]), "--key-file", str(key))
+    end = time.monotonic() + PATIENCE
+    while up(first) != [2, 3]:
+        assert time.monotonic() < end, first.log
+        time.sleep(0.1)
+    with first.connect() as line:
+        assert line.ask("@3 whoami").code == 200
+    home = nodes.with_name("home")
+    home.mkdir()
+    done = run(home, "--state-dir", str(home / "state"), *options(nodes, "127.0.0.2", ports[1]))
+    assert done.returncode == 1
+    assert f"has port {ports[0]} in the map and {ports[1]} in [peers] port" in done.stderr
+
+
 def test_who_is_not_in_the_map_does_not_start(nodes: Path, tmp_path: Path) -> None:
     """One sentence says which address is missing, and where; mistakes of the map come with their lines."""
     home = tmp_path / "home"

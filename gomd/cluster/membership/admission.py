@@ -24,6 +24,9 @@ class IAdmission(Interface):
     def nodes() -> Iterable[Node]:
         """Return the nodes that are listed before anything is heard from them; none of them is up."""
 
+    def port_of(node: int) -> int:
+        """Return the port at which a node is looked for before it is heard, 0 for that of this node."""
+
 
 @implementer(IAdmission)
 class Anyone:
@@ -39,6 +42,10 @@ class Anyone:
         """See `IAdmission.nodes`."""
         return ()
 
+    def port_of(self, node: int) -> int:
+        """See `IAdmission.port_of`."""
+        return 0
+
 
 @implementer(IAdmission)
 class MapAdmission:
@@ -47,13 +54,20 @@ class MapAdmission:
 
     :param names: the name of each node, used until its daemon announces another one.
     :param addresses: the addresses of each node. The first one of a family is used to contact it.
+    :param ports: the ports of nodes that have another one than this node.
     """
 
     fixed = True
 
-    def __init__(self, names: Mapping[int, str], addresses: Mapping[int, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        names: Mapping[int, str],
+        addresses: Mapping[int, tuple[str, ...]],
+        ports: Mapping[int, int] | None = None,
+    ) -> None:
         self._names = names
         self._addresses = addresses
+        self._ports = ports or {}
 
     def refusal(self, node: int, host: str) -> str:
         """See `IAdmission.refusal`."""
@@ -72,6 +86,10 @@ class MapAdmission:
             name = self._names.get(node, addresses[0])
             yield Node(node, name, (both or addresses)[0], Status.CONFIGURED, addresses=both)
 
+    def port_of(self, node: int) -> int:
+        """See `IAdmission.port_of`."""
+        return self._ports.get(node, 0)
+
 
 def listed_members(
     admission: IAdmission, own_id: int, families: frozenset[bool], port: int, now: float
@@ -80,15 +98,17 @@ def listed_members(
     Return the nodes that are listed before anything is heard from them, as members that are down.
 
     :param own_id: of this node, which is none of them. :param families: those in which this node has an
-        address, True for IPv6: a member is contacted in these if it can be. :param port: UDP port of all.
+        address, True for IPv6: a member is contacted in these if it can be.
+    :param port: UDP port of those that are listed without one of their own.
     :param now: as `SteadyClock.now`.
     """
     found = []
     for node in admission.nodes():
         if node.id != own_id:
             hosts = [each for each in node.addresses or (node.address,) if is_ipv6(each) in families]
-            member = Member(node.id, node.name, ((hosts or [node.address])[0], port), now)
+            at = admission.port_of(node.id) or port
+            member = Member(node.id, node.name, ((hosts or [node.address])[0], at), now)
             if len(hosts) > 1:
-                member.second = (hosts[1], port)
+                member.second = (hosts[1], at)
             found.append(member)
     return found

@@ -45,14 +45,16 @@ class Member:
     :ivar listed_name: its name when it came up.
     :ivar roster_sent_at: when this node last sent it a roster.
     :ivar suspects: ids of the nodes that suspect it.
+    :ivar returned_at: when it was last heard again after it had been down.
     :ivar up_since: when it came up. :ivar gone_since: when it stopped being up.
     :ivar gone_by: id of the node that declared it gone, for the reason ``gone_reason``.
     """
 
     __slots__ = (
         "address", "gone_by", "gone_reason", "gone_since", "heard_at", "id", "incarnation", "instance",
-        "is_named", "listed_name", "message", "multicast_at", "name", "roster_sent_at", "second", "second_at",
-        "second_tried", "sequence", "state", "suspects", "true_speed", "up_since", "values_at", "vouched_at",
+        "is_named", "listed_name", "message", "multicast_at", "name", "returned_at", "roster_sent_at",
+        "second", "second_at", "second_tried", "sequence", "state", "suspects", "true_speed", "up_since",
+        "values_at", "vouched_at",
     )  # fmt: skip
 
     def __init__(self, node: int, name: str, address: Address, now: float) -> None:
@@ -69,7 +71,7 @@ class Member:
         self.message: Heartbeat | None = None
         self.true_speed: tuple[int, int] = (0, 0)
         self.heard_at = self.vouched_at = self.values_at = now
-        self.multicast_at = self.roster_sent_at = NEVER
+        self.multicast_at = self.roster_sent_at = self.returned_at = NEVER
         self.suspects: set[int] = set()
         self.up_since = self.gone_since = now
         self.gone_by = 0

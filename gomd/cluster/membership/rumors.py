@@ -36,7 +36,8 @@ class Rumors:
     Processes notices and notes about other nodes.
 
     A node that is reported as suspect or down, but was heard within `Timing.suspect_delay`, is neither. Its
-    watchers and some randomly chosen members then contradict the reporter.
+    watchers and some randomly chosen members then contradict the reporter. A report by a node that was cut
+    off itself makes a member suspect, not down.
 
     :param gossip: passes a notice on, if its sender could not reach all members.
     :param greet: sends a heartbeat of this node to some addresses.
@@ -92,12 +93,24 @@ class Rumors:
         elif now - member.last_alive < self._timing.suspect_delay:
             if self._should_contradict(member):
                 self.contradict(member, f"node {self._own_id} hears from it", [sender])
-        elif notice.state is MemberState.SUSPECT:
+        elif notice.state is MemberState.SUSPECT or self._was_cut_off(notice, now):
             self._suspected(member, notice, sender, now)
         else:
             self._detector.cancel(member.id)
             self._changes.mark_gone(member, notice.state, notice.by, notice.reason, now)
             self._gossip(notice)
+
+    def _was_cut_off(self, notice: Notice, now: float) -> bool:
+        """
+        Return whether the node that calls another one down was itself down a moment ago, or is.
+
+        It found that out while it heard nobody, and its notice may be new to everybody else now. Of a member
+        that is up here that is a suspicion at most: its watchers probe it.
+        """
+        by = self._members.get(notice.by)
+        if notice.state is not MemberState.DOWN or by is None:
+            return False
+        return by.state is not MemberState.UP or now - by.returned_at < self._timing.stale_news_time
 
     def _suspected(self, member: Member, notice: Notice, sender: Address, now: float) -> None:
         is_new = notice.by not in member.suspects

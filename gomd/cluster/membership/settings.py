@@ -103,6 +103,11 @@ class Timing:
         """Time from suspect to down, as long as no other member suspects the node."""
         return self.heartbeat * 2.5
 
+    @property
+    def stale_news_time(self) -> float:
+        """Time after the return of a node in which it may tell what it found out while it was cut off."""
+        return self.heartbeat * 6
+
     def heartbeat_interval(self, nodes: int) -> float:
         """Return the interval between two multicast heartbeats in a cluster of ``nodes`` nodes."""
         return self.heartbeat * max(1.0, nodes / MAX_HEARTBEATS_PER_SECOND)

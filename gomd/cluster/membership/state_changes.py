@@ -63,6 +63,8 @@ class StateChanges:
         member.suspects.clear()
         member.heard_at = member.up_since = now
         member.multicast_at = NEVER
+        if kind is EventKind.UP:
+            member.returned_at = now
         self.publish(kind, member.id, member.name, reason, self._own_id)
 
     def mark_gone(self, member: Member, state: MemberState, by: int, reason: str, now: float) -> None:

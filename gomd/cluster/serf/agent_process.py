@@ -20,6 +20,7 @@ from gomd.cluster.serf.agent_files import AgentFiles
 from gomd.cluster.serf.own_agent import Place
 from gomd.interfaces import IThreads
 from libgomd.errors import GomdError, NotPossible
+from libgomd.wire.addresses import is_link_local
 from libgomd.wire.text import printable
 
 #: Seconds until an agent that has ended is started again: first, and at most. Each time twice as long.
@@ -147,8 +148,11 @@ class SerfAgent:
         """Write its files and start it; on failure, schedule another try. Never raises."""
         try:
             drops = self._bad_starts >= _MAX_BAD_STARTS
+            told = self._advertise()
+            if is_link_local(told):
+                raise NotPossible(f"{told} is a link-local address, and Serf needs another one")
             place = await self._threads.run(
-                _WRITE_TIMEOUT, self._files.write, self._keys, self._tags(), self._advertise(), drops
+                _WRITE_TIMEOUT, self._files.write, self._keys, self._tags(), told, drops
             )
             if not self._wanted or self._process is not None:
                 return

@@ -68,6 +68,7 @@ class SwimChanges:
         self._suspicions = Suspicions(self._own_id, runner.broadcast)
         self._pending: deque[kinship.Event] = deque()
         self._rivals = Rivals(seconds, _RIVAL_KEPT)
+        self._refused: set[int] = set()
 
     def take(self) -> bool:
         """
@@ -109,8 +110,8 @@ class SwimChanges:
         member = self.members.get(seen.id)
         if isinstance(event, (kinship.MemberJoined, kinship.MemberUpdated)):
             self._up(seen)
-        elif member is None:
-            return
+        elif member is None or member.kin != seen.kin:
+            return  # a name that the node has no more, or that of a second one with its id
         elif isinstance(event, kinship.MemberSuspect) and member.gone is None:
             member.suspected = self._seconds()
             self._suspicions.suspected(member, member.suspected)
@@ -158,6 +159,10 @@ class SwimChanges:
 
     def _up(self, seen: SwimMember) -> None:
         old = self.members.get(seen.id)
+        if old is not None and old.gone is None and old.kin != seen.kin and self._runner.epoch_of(old.kin):
+            self._two_with_one_id(seen.id, seen.address[0], old.address[0], old.name)
+            self._refused.add(seen.id)
+            return
         if old is not None and old.gone is None and old.epoch == seen.epoch:
             old.name, old.address, old.stream_port = seen.name, seen.address, seen.stream_port
             self.version += 1
@@ -179,6 +184,9 @@ class SwimChanges:
             member.gone = self._seconds()
             self._summaries.drop(member.id)
             self.publish(kind, member, reason, by)
+            if member.id in self._refused:
+                self._refused.discard(member.id)
+                self._compare()  # the second one may take its place
 
     def synchronised(self, seen: Sequence[SwimMember]) -> Iterator[None]:
         """Take over a list of members, one each time that this is advanced."""
@@ -192,15 +200,17 @@ class SwimChanges:
             yield
 
     def _conflict(self, event: kinship.NameConflict) -> None:
-        where = f"{host_of(event.other_addr)} and {host_of(event.member.addr)}"
         node = parse_id(event.member.name)
         if node is not None:
             said = printable(event.member.meta.get("name", ""))[:MAX_NAME]
-            self._rivals.note(node, host_of(event.other_addr))
             name = self.members[node].name if node in self.members else said
-            self._problems.report(
-                node, name, f"two daemons have the id {node}, at {where}: give one of them another"
-            )
+            self._two_with_one_id(node, host_of(event.other_addr), host_of(event.member.addr), name)
+
+    def _two_with_one_id(self, node: int, second: str, first: str, name: str) -> None:
+        """Report a second daemon with the id of a node that is up, which stays."""
+        self._rivals.note(node, second)
+        reason = f"two daemons have the id {node}, at {second} and {first}: give one of them another"
+        self._problems.report(node, name, reason)
 
     def is_rival(self, node: int, host: str) -> bool:
         """See `MembershipListener.is_rival`."""

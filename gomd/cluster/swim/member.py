@@ -14,11 +14,25 @@ from libgomd.wire.messages import MAX_NAME
 
 _MAX_PORT: Final = 65535
 _NUMBER: Final = re.compile(r"[0-9]{1,5}")
+#: The names of one node: its id, and before it as many zeros as it has moved.
+_NAME: Final = re.compile(r"0{0,7}([0-9]{1,5})")
+#: How many names a node has; it has them in turn.
+NAMES: Final = 8
+
+
+def name_of(node: int, moves: int) -> str:
+    """
+    Return the name of a node in kinship.
+
+    :param moves: how many times its address has changed since its daemon was started. kinship gives a name to
+        no other address for half a minute, whatever its `dead_reclaim` is: so each address has another name.
+    """
+    return "0" * (moves % NAMES) + str(node)
 
 
 def parse_id(name: str) -> int | None:
     """Return the node id that a member name stands for, None if it is not an id."""
-    number = int(name) if _NUMBER.fullmatch(name) else 0
+    number = int(name) if _NAME.fullmatch(name) else 0
     return number if 0 < number <= MAX_NODE_ID else None
 
 
@@ -26,21 +40,25 @@ class SwimMember:
     """
     One other node, as kinship knows it.
 
-    :ivar epoch: which start of its daemon. :ivar address: its address for datagrams.
+    :ivar epoch: which start of its kinship. :ivar kin: its name there.
+    :ivar address: its address for datagrams.
     :ivar stream_port: its TCP port, 0 for none.
     :ivar gone: when it left or was declared down, None while it is up.
     :ivar suspected: when it was suspected, None while it is not.
     :ivar accuser: id of the node whose probes it did not answer, 0 where that is not known.
     """
 
-    __slots__ = ("accuser", "address", "epoch", "gone", "id", "name", "stream_port", "suspected")
+    __slots__ = ("accuser", "address", "epoch", "gone", "id", "kin", "name", "stream_port", "suspected")
 
-    def __init__(self, node: int, name: str, address: Address, stream_port: int, epoch: int) -> None:
+    def __init__(
+        self, node: int, name: str, address: Address, stream_port: int, epoch: int, kin: str = ""
+    ) -> None:
         self.id = node
         self.name = name
         self.address = address
         self.stream_port = stream_port
         self.epoch = epoch
+        self.kin = kin or str(node)
         self.gone: float | None = None
         self.suspected: float | None = None
         self.accuser = 0
@@ -63,4 +81,4 @@ def parse_member(member: kinship.Member) -> SwimMember | None:
         return None
     if not 0 < int(port) <= _MAX_PORT or int(stream) > _MAX_PORT:
         return None
-    return SwimMember(node, name, (host, int(port)), int(stream), member.epoch)
+    return SwimMember(node, name, (host, int(port)), int(stream), member.epoch, member.name)

@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from gomd.cluster.summaries import Address
 from gomd.cluster.swim.setup import RECLAIM_AFTER, seeds_of
 from gomd.interfaces import IThreads
-from libgomd.errors import GomdError
-from libgomd.wire.addresses import is_ipv6
+from libgomd.errors import GomdError, NotPossible
+from libgomd.wire.addresses import is_ipv6, is_link_local
 
 T = TypeVar("T")
 #: Seconds that kinship may take to start (it contacts the seeds), and until the next try.
@@ -39,7 +39,8 @@ class SwimRunner:
     """
     One kinship cluster at a time, kept running.
 
-    :param make: makes a `kinship.blocking.Cluster` from keys and seeds, without starting it.
+    :param make: makes a `kinship.blocking.Cluster` from keys, seeds, and how many times this node's address
+        has changed, without starting it.
     :param keys: 32 bytes each, at least one; the first one seals.
     :param seeds: addresses and peer ports of nodes to contact.
     :param advertise: returns the address of this node that ``make`` uses.
@@ -50,7 +51,7 @@ class SwimRunner:
 
     def __init__(
         self,
-        make: Callable[[tuple[bytes, ...], tuple[Address, ...]], Any],
+        make: Callable[[tuple[bytes, ...], tuple[Address, ...], int], Any],
         keys: tuple[bytes, ...],
         seeds: tuple[Address, ...],
         threads: IThreads,
@@ -60,6 +61,7 @@ class SwimRunner:
         self.cluster: Any = None
         self._advertise = advertise
         self._advertised = ""
+        self._moves = 0
         self._met: tuple[Address, ...] = ()
         self._make = make
         self._keys = keys
@@ -96,7 +98,11 @@ class SwimRunner:
         """
         try:
             self._advertised = self._advertise()
-            cluster = self._make(self._keys, self._reached((*self._seeds, *self._met)))
+            if is_link_local(self._advertised):
+                raise NotPossible(
+                    f"{self._advertised} is a link-local address, and kinship needs another one"
+                )
+            cluster = self._make(self._keys, self._reached((*self._seeds, *self._met)), self._moves)
             await self._threads.run(_START_TIMEOUT, cluster.start)
             self.cluster, self._events = cluster, cluster.events(timeout=0.0)
             if self._wanted and meeting:
@@ -130,6 +136,7 @@ class SwimRunner:
         """Never raises."""
         cluster, self.cluster, self._events = self.cluster, None, None
         await self._run(_STOP_TIMEOUT, "leaving the cluster failed", cluster.close, _LEAVE_TIMEOUT)
+        self._moves += 1
         await deferLater(self._clock, 2 * RECLAIM_AFTER)  # until then it is taken for a second one of its id
         if self._wanted:
             await self._start(_MEETING)
@@ -183,8 +190,11 @@ class SwimRunner:
 
         :raises libgomd.errors.TimedOut: it took longer than four seconds.
         :raises kinship.KinshipError: kinship has ended.
+        :raises libgomd.errors.NotPossible: it does not run now: this node has another address, for example.
         """
         cluster = self.cluster
+        if cluster is None:
+            raise NotPossible("it is started again")
         return await self._threads.run(_STOP_TIMEOUT, lambda: [of(member) for member in cluster.members()])
 
     def epoch_of(self, name: str) -> int:

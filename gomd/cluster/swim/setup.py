@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from gomd.cluster.one_address import bind_address
 from gomd.cluster.summaries import Address
+from gomd.cluster.swim.member import name_of
 from libgomd.errors import ConfigError
 from libgomd.wire.addresses import is_ipv6, shown
 
@@ -51,11 +52,12 @@ class SwimSetup:
     call_from_thread: Callable[..., Any]
     advertise: Callable[[], str] | None = None
 
-    def __call__(self, keys: tuple[bytes, ...], seeds: tuple[Address, ...]) -> Cluster:
+    def __call__(self, keys: tuple[bytes, ...], seeds: tuple[Address, ...], moves: int = 0) -> Cluster:
         """
         Return a kinship cluster that is not started. Do not call it before a fork: its log needs a thread.
 
         :param keys: 32 bytes each, at least one; the first one seals.
+        :param moves: how many times the address of this node has changed.
         :raises kinship.ConfigError: kinship refuses these settings.
         """
         route_log(self.call_from_thread)
@@ -63,7 +65,7 @@ class SwimSetup:
         bind = bind_address(self.address, told)
         return Cluster(
             kinship.Config.lan(
-                name=str(self.node),
+                name=name_of(self.node, moves),
                 bind=shown(bind, self.port + PORT_OFFSET),
                 advertise=None if told == bind else shown(told, self.port + PORT_OFFSET),
                 cluster="gomd",

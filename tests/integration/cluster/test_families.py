@@ -3,6 +3,8 @@ dies."""
 
 from __future__ import annotations
 
+import time
+
 from tests.integration.cluster.asking import ask, counters, events, eventually, see, start, up
 from tests.integration.families import add_addresses, ipv4, ipv6, network_of, remove_address
 from tests.integration.hosts import Host
@@ -74,6 +76,45 @@ def test_a_trio_without_ipv4() -> None:
         assert second.run("python3", "-c", page) == "200\n"
         assert ask(home, f"kill {job.number}").code == 200
         job.wait()
+
+
+def test_a_temporary_address_is_never_used() -> None:
+    """
+    Where the kernel prefers the temporary addresses of RFC 8981, others know a node with `address = ::` by
+    its lasting one all the same.
+    """
+    with network_of("6", "6") as found:
+        first, second = found
+        second.run("sysctl", "-qw", "net.ipv6.conf.eth0.use_tempaddr=2")
+        second.run("ip", "-6", "addr", "del", f"{ipv6(second)}/64", "dev", "eth0")
+        second.run("ip", "-6", "addr", "add", f"{ipv6(second)}/64", "dev", "eth0", "mngtmpaddr", "nodad")
+        eventually(lambda: "temporary" in second.run("ip", "-6", "addr", "show", "dev", "eth0"))
+        second.run("ip", "-6", "route", "replace", "default", "dev", "eth0")
+        for host in found:
+            host.ini(address="::")
+        start(found)
+        see(found, frozenset({1, 2}))
+        time.sleep(3)
+        assert addresses(first)[2] == (ipv6(second), [])
+        assert ask(second, "@1 load").code == 200
+        assert [row["kind"] for row in events(first, 2)] == ["join"]
+
+
+def test_without_ipv4_altogether() -> None:
+    """
+    `0.0.0.0, ::` starts where not even loopback has an IPv4 address, and takes one that comes later.
+    """
+    with network_of("6", "6") as found:
+        first, second = found
+        second.run("ip", "-4", "addr", "flush", "dev", "lo")
+        for host in found:
+            host.ini(address="0.0.0.0, ::")
+            host.telnet = f"unix:{host.home / 'gomd.sock'}, unix:"
+        start(found)
+        see(found, frozenset({1, 2}))
+        for host in found:
+            add_addresses(host, ipv4(host))
+        eventually(lambda: addresses(first)[2] == (ipv4(second), [ipv4(second), ipv6(second)]))
 
 
 def test_seeds_at_link_local_addresses() -> None:

@@ -9,6 +9,7 @@ and the next one is of another network. Both kinds of daemons are tried: those t
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -219,6 +220,28 @@ def test_only_the_other_end_moves() -> None:
         assert counters(home)["streams_dead"] == 1
         job.close()
         assert job.wait() == 0
+
+
+def test_one_node_of_swim_moves_again_and_again() -> None:
+    """It is back before jobs on it count as lost, each time, and nobody takes it for two."""
+    usable("swim")
+    with network_of("4", "4", "4", engine="swim", seeds="10.77.0.1:5428") as found:
+        other = found[1]
+        other.ini(address="0.0.0.0")
+        start(found)
+        see(found, ALL)
+        address = old_network(other)
+        for number in (21, 22, 23):
+            remove_address(other, address)
+            address = f"10.77.0.{number}"
+            add_addresses(other, address)
+            began = time.monotonic()
+            for host in found:
+                eventually(lambda host=host: shown(host).get(2) == address)  # type: ignore[misc] # noqa: B023
+            see(found, ALL)
+            assert time.monotonic() - began < 15.0
+        reasons = [row["reason"] for row in events(found[0], 2)]
+        assert not [reason for reason in reasons if "two daemons" in reason]
 
 
 def test_a_prefix_beside_an_ipv4_address() -> None:

@@ -47,8 +47,8 @@ class AtOnce:
 class Kinship:
     """As much of `kinship.blocking.Cluster` as is used."""
 
-    def __init__(self, keys: tuple[bytes, ...], seeds: tuple[Any, ...]) -> None:
-        self.keys, self.seeds = keys, seeds
+    def __init__(self, keys: tuple[bytes, ...], seeds: tuple[Any, ...], moves: int = 0) -> None:
+        self.keys, self.seeds, self.moves = keys, seeds, moves
         self.said: deque[Any] = deque()
         self.present: list[Any] = []
         self.trouble: Exception | None = None
@@ -134,9 +134,9 @@ class SwimCase(SynchronousTestCase):
             forget=100.0,
         )
 
-    def make(self, keys: tuple[bytes, ...], seeds: tuple[Any, ...]) -> Kinship:
+    def make(self, keys: tuple[bytes, ...], seeds: tuple[Any, ...], moves: int) -> Kinship:
         """Make a kinship, which may be in trouble."""
-        self.made.append(Kinship(keys, seeds))
+        self.made.append(Kinship(keys, seeds, moves))
         self.made[-1].trouble = self.trouble
         return self.made[-1]
 
@@ -144,6 +144,10 @@ class SwimCase(SynchronousTestCase):
         """Answer as the node does that is asked."""
         node = self.answers.get(question.target)
         return fail(TimedOut("no answer")) if node is None else succeed(Summary.of(1, node))
+
+    def kinship_has(self, *members: Any) -> None:
+        """Let kinship list these members as up."""
+        self.made[-1].present = list(members)
 
     def say(self, *events: Any) -> None:
         """Let kinship find something out, and the engine look."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from libgomd.model import EventKind
 from libgomd.wire.messages import Heartbeat as Beat
 from libgomd.wire.messages import (
     IndirectProbe,
@@ -151,6 +152,23 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual((message.state, message.by, to), (MemberState.UP, 1, (address_of(2), PORT)))
         alone.hear(2, Notice(MemberState.DOWN, 3, 7, 0, 2, "silent"))
         self.assertEqual(alone.up(), [1, 2, 3])
+
+    def test_who_was_cut_off_calls_nobody_down(self) -> None:
+        """
+        A node that heard nobody for some seconds has called all others down. What it still tells when it is
+        back takes none of them down for the others, who hear each other; a death afterwards is seen by all.
+        """
+        for seed in (1, 2):
+            cluster = Cluster(seed).with_nodes(range(1, 11), settle=20.0)
+            cluster.network.part(cluster.hosts([2]))
+            cluster.clock.advance(5.0)
+            cluster.network.heal()
+            back = cluster.clock.seconds()
+            cluster.clock.advance(3.0)
+            for number in set(cluster.nodes) - {2}:
+                self.assertEqual(cluster.nodes[number].said(EventKind.DOWN, since=back), [])
+            cluster.kill(7)
+            self.assertLess(cluster.until_agreed(10.0), 10.0)
 
     def test_a_death_is_told_often_enough(self) -> None:
         """On a network that loses every fifth packet a thousand nodes hear of a death, not 999 of them."""

@@ -31,9 +31,10 @@ def test_a_machine_id_gives_one_number_for_ever() -> None:
 def test_where_the_machine_id_is_read(tmp_path: Path) -> None:
     """The first file with one; an empty one, as an image has it, is none, and then a sentence says what to
     do."""
-    empty, good = tmp_path / "empty", tmp_path / "good"
+    empty, good, zeros = tmp_path / "empty", tmp_path / "good", tmp_path / "zeros"
     empty.write_text("uninitialized\n")
+    zeros.write_text("0" * 32)
     good.write_text(MACHINE + "\n")
-    assert read_machine_id((str(tmp_path / "none"), str(empty), str(good))) == MACHINE
+    assert read_machine_id((str(tmp_path / "none"), str(empty), str(zeros), str(good))) == MACHINE
     with pytest.raises(ConfigError, match="systemd-machine-id-setup"):
-        read_machine_id((str(tmp_path / "none"), str(empty)))
+        read_machine_id((str(tmp_path / "none"), str(empty), str(zeros)))

@@ -61,8 +61,17 @@ class ParseTests(SynchronousTestCase):
 
     def test_the_last_id_and_the_last_address(self) -> None:
         """The ends of both ranges can be used."""
-        found = parse_map("65534 255.255.255.254 2", "m", resolve)
-        self.assertEqual(found.addresses[65535], ("255.255.255.255",))
+        found = parse_map("65534 223.255.255.254 2", "m", resolve)
+        self.assertEqual(found.addresses[65535], ("223.255.255.255",))
+
+    def test_ports(self) -> None:
+        """An address of either family, a range or a host may have the port of its nodes."""
+        text = "1 [fd00::1]:6001 2\n3 10.0.0.3:6003 1\n4 beta:6004 1\n3 [fd00::3]:6003 ALIAS\n5 [fd00::5] 1\n"
+        found = parse_map(text, "m", resolve)
+        self.assertEqual(found.ports, {1: 6001, 2: 6001, 3: 6003, 4: 6004})
+        self.assertEqual(found.addresses[2], ("fd00::2",))
+        self.assertEqual(found.addresses[3], ("10.0.0.3", "fd00::3"))
+        self.assertEqual(found.names, {4: "beta"})
 
     def test_all_mistakes_are_told_with_their_lines(self) -> None:
         """Every wrong line is listed, not only the first."""
@@ -83,13 +92,25 @@ class ParseTests(SynchronousTestCase):
             ("1 10.0.0.1 5\n9 10.0.0.5 1", "the address 10.0.0.5 is that of node 5 already"),
             ("1 10.0.0.1 1\n1 10.0.0.1 ALIAS", "the address 10.0.0.1 is that of node 1 already"),
             ("65535 10.0.0.1 2", "end at 65536"),
-            ("1 255.255.255.255 2", "go past 255.255.255.255"),
+            ("1 223.255.255.1 99999", "99999"),
+            ("1 223.255.255.1 65000", "which no node has"),
             ("4 10.0.0.1 ALIAS", "an alias of node 4"),
             ("1 fd00::1 1\n2 FD00:0::1 1", "the address fd00::1 is that of node 1 already"),
-            ("1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2", "go past ffff:ffff"),
+            ("1 feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2", "end at ff00::, which no node has"),
             ("1 fe80::1 1", "such as fe80::1%eth0"),
             ("1 fe80::1%eth0 2", "one line for each"),
             ("1 fd00::1%eth0 1", "no IPv6 address"),
+            ("1 224.0.0.1 1", "no address of a single node"),
+            ("1 :: 1", "no address of a single node"),
+            ("1 0.0.0.0:5428 1", "no address of a single node"),
+            ("1 255.255.255.255 1", "no address of a single node"),
+            ("1 [ff02::1]:5428 1", "no address of a single node"),
+            ("1 223.255.255.255 2", "end at 224.0.0.0, which no node has"),
+            ("1 [fd00::1]:0 1", "the port '0'"),
+            ("1 [fd00::1]:65536 1", "the port '65536'"),
+            ("1 10.0.0.1: 1", "the port ''"),
+            ("1 [fd00::1 1", "no IPv6 address"),
+            ("1 10.0.0.1:1 1\n1 [fd00::1]:2 ALIAS", "has port 1 above"),
             ("1 both 1\n2 fd00::8 1", "the address fd00::8 is that of node 1 already"),
             ("# nothing", "there is no node in it"),
             ("", "there is no node in it"),

@@ -143,6 +143,49 @@ class SwimTests(SwimCase):
         told = [event for event in self.events.recent() if "10.9.9.9 and 10.0.0.7" in event.reason]
         self.assertEqual(len(told), 2)
 
+    def test_a_node_that_has_moved(self) -> None:
+        """It has another name in kinship, with a zero before its id, and is the same node."""
+        self.say(kinship.MemberJoined(member(3)))
+        old, new = member(3), member("03", epoch=2, address="10.0.0.33", name="node3")
+        self.kinship_has(new)
+        self.say(kinship.MemberLeft(old), kinship.MemberJoined(new))
+        self.assertEqual(self.engine.find("3").address, "10.0.0.33")
+        self.assertIn("up at 10.0.0.33, it was at 10.0.0.3", self.events.recent()[-1].reason)
+        self.say(kinship.MemberSuspect(old), kinship.MemberDead(old))
+        self.clock.advance(2.0)
+        self.assertEqual(
+            self.seen(), [(EventKind.JOIN, 3, 7), (EventKind.LEAVE, 3, 3), (EventKind.JOIN, 3, 7)]
+        )
+
+    def test_a_second_node_with_another_name_of_an_id(self) -> None:
+        """The first one stays while it is up, and both are named; then the second one takes its place."""
+        first, second = member(3), member("03", epoch=2, address="10.9.9.9", name="clone")
+        self.kinship_has(first, second)
+        self.say(kinship.MemberJoined(first), kinship.MemberJoined(second))
+        self.assertEqual(self.engine.find("3").address, "10.0.0.3")
+        self.assertTrue(self.engine.is_rival(3, "10.9.9.9"))
+        self.assertIn("two daemons have the id 3, at 10.9.9.9", self.events.recent()[-1].reason)
+        self.say(kinship.MemberDead(second))
+        self.assertEqual(self.engine.find("3").address, "10.0.0.3")
+        self.kinship_has(second)
+        self.say(kinship.MemberDead(first))
+        self.clock.advance(2.0)
+        self.assertEqual(self.engine.find("3").address, "10.9.9.9")
+
+    def test_the_own_address_changes(self) -> None:
+        """kinship is started again under another name; a link-local address waits for a better one."""
+        self.assertEqual(self.made[-1].moves, 0)
+        self.address = "10.0.0.77"
+        self.clock.pump([0.25] * 20)
+        self.assertEqual(self.made[-1].moves, 1)
+        made = len(self.made)
+        self.address = "fe80::7%eth0"
+        self.clock.pump([0.25] * 60)
+        self.assertEqual(len(self.made), made)
+        self.address = "fd00::7"
+        self.clock.pump([0.25] * 60)
+        self.assertEqual(self.made[-1].moves, 2)
+
     def test_where_a_second_node_with_an_id_is(self) -> None:
         """What it says for that node is not believed while the first one is up."""
         self.say(kinship.MemberJoined(member(3)))

@@ -134,6 +134,8 @@ class Ipv6Tests(SynchronousTestCase):
         self.assertEqual(best_ipv6(found[1:2]), "2001:db8::9")
         self.assertEqual(best_ipv6(found[-1:]), "fe80::fc:ff:fe00:1%eth0")
         self.assertEqual(best_ipv6(found[:1]), "::1")
+        added = found[-1]._replace(address="fe80::1%eth1", name="eth1", number=3)
+        self.assertEqual(best_ipv6([added, found[-1]]), "fe80::fc:ff:fe00:1%eth0")
         self.assertEqual(best_ipv6(parse_ipv6(IF_INET6, lambda _name: False)), "::1")
 
     def test_an_ipv6_address_that_is_given(self) -> None:
