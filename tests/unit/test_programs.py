@@ -30,7 +30,7 @@ class DefinitionTests(SynchronousTestCase):
         """No two share a directory."""
         self.assertGreaterEqual(len({program.directory for program in ALL}), 40)
         self.assertEqual(len({program.directory for program in ALL}), len(ALL))
-        self.assertGreaterEqual(len(LIGHT), 12)
+        self.assertGreaterEqual(len(LIGHT), 9)
 
     def test_make_programs_installs_what_they_need(self) -> None:
         """contrib/system-packages names every command and its package."""
