@@ -25,6 +25,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gom.monitor.extra import is_hung_up
 from gom.monitor.program import ScreenProgram
 from gom.monitor.spans import Line, Style, fit_line, merged
 
@@ -57,6 +58,10 @@ _COLOURS: Final[Mapping[Style, RichStyle]] = {
 
 def _at_once() -> float:
     return 0.0
+
+
+def _never() -> bool:
+    return False
 
 
 def styles(environment: Mapping[str, str]) -> dict[Style, RichStyle]:
@@ -190,7 +195,11 @@ class Picture(Widget, can_focus=True):
 
 
 class Shell(App[int]):
-    """The textual program around one picture."""
+    """
+    The textual program around one picture.
+
+    :param is_gone: whether the terminal is gone, for which nobody may have sent a signal; then it ends.
+    """
 
     CSS = "Screen { background: ansi_default; overflow: hidden; }"
     ENABLE_COMMAND_PALETTE = False
@@ -202,9 +211,11 @@ class Shell(App[int]):
         environment: Mapping[str, str] = os.environ,
         patience: Callable[[], float] = _at_once,
         paste: Callable[[str], None] | None = None,
+        is_gone: Callable[[], bool] = _never,
     ) -> None:
         super().__init__(ansi_color=True)
         self.program = program
+        self._is_gone = is_gone
         self.picture = Picture(program, styles(environment), patience, paste)
         self._news_loop: asyncio.AbstractEventLoop | None = None
         self._news_context: contextvars.Context | None = None
@@ -222,7 +233,12 @@ class Shell(App[int]):
         for number in _ENDED_BY:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 self._news_loop.add_signal_handler(number, self.exit, 128 + number)
+        self.set_interval(LONGEST, self._check_terminal)
         self._guard_continue()
+
+    def _check_terminal(self) -> None:
+        if self._is_gone():
+            self.exit(128 + signal.SIGHUP)
 
     def _guard_continue(self) -> None:
         """
@@ -275,7 +291,7 @@ def run(
     :param paste: takes a line of text that the person pastes; without it nothing is pasted.
     :returns: the exit status: 0, or 128 and the number of the signal.
     """
-    shell = Shell(program, patience=patience, paste=paste)
+    shell = Shell(program, patience=patience, paste=paste, is_gone=is_hung_up)
     program.start(shell.news)
     try:
         status: Any = shell.run()

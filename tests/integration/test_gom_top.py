@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -74,6 +75,17 @@ def test_the_terminal_is_restored_after_a_signal(daemon: Daemon, number: signal.
         screen.signal(number)
         assert screen.wait() == 128 + number
         assert screen.is_restored()
+
+
+@pytest.mark.parametrize("verb", ["top", "mon"])
+@pytest.mark.parametrize("before", ["", "trap '' HUP; "], ids=["told", "not told"])
+def test_it_ends_with_its_terminal(daemon: Daemon, before: str, verb: str) -> None:
+    """Also where nobody tells it, because SIGHUP was ignored when it was started."""
+    command = shlex.join([*GOM, "-c", daemon.unix, verb])
+    with Screen(["sh", "-c", f"{before}exec {command}"]) as screen:
+        screen.wait_for("1 of 1 up")
+        screen.hang_up()
+        assert screen.wait() == 129
 
 
 def test_ctrl_c_and_ctrl_z(daemon: Daemon) -> None:
