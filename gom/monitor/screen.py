@@ -21,6 +21,7 @@ from rich.style import Style as RichStyle
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -194,6 +195,23 @@ class Picture(Widget, can_focus=True):
         self.news()
 
 
+class TerminalDriver(LinuxDriver):
+    """
+    Reads the terminal. What is no UTF-8, such as a letter from a terminal in Latin-1, is dropped, at times with
+    the key behind it.
+
+    textual ends with a traceback then.
+    """
+
+    def run_input_thread(self) -> None:
+        """Hand on what is typed."""
+        while not self.exit_event.is_set():
+            try:
+                super().run_input_thread()
+            except UnicodeDecodeError:
+                continue
+
+
 class Shell(App[int]):
     """
     The textual program around one picture.
@@ -213,7 +231,7 @@ class Shell(App[int]):
         paste: Callable[[str], None] | None = None,
         is_gone: Callable[[], bool] = _never,
     ) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=TerminalDriver, ansi_color=True)
         self.program = program
         self._is_gone = is_gone
         self.picture = Picture(program, styles(environment), patience, paste)
@@ -268,6 +286,10 @@ class Shell(App[int]):
         signal.signal(signal.SIGCONT, continued)
         self.app_resume_signal.subscribe(self, resumed)
 
+    def on_key(self, event: events.Key) -> None:
+        """Give the picture a key that it does not get: a click beside it has taken the focus away."""
+        self.picture.on_key(event)
+
     def news(self) -> None:
         """Draw soon; may be called on any thread, and before the screen is there."""
         if self._news_loop is not None:
@@ -298,7 +320,7 @@ def run(
     finally:
         program.stop()
     if status is None:  # left with Ctrl-Q; after an error textual has shown what it was
-        return shell.return_code or 0
+        return 1 if shell.return_code is None else shell.return_code
     try:
         sys.stdout.flush()
     except OSError:  # the terminal was hung up

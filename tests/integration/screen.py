@@ -101,11 +101,11 @@ class Screen:
         """Make the terminal another size; the kernel tells the program."""
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def press(self, keys: str) -> int:
+    def press(self, keys: str | bytes) -> int:
         """Type. Returns where to look for what is written from now on."""
         with self._more:
             mark = len(self.written)
-        os.write(self._master, keys.encode())
+        os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
         return mark
 
     @property

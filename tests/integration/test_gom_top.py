@@ -88,6 +88,23 @@ def test_it_ends_with_its_terminal(daemon: Daemon, before: str, verb: str) -> No
         assert screen.wait() == 129
 
 
+@pytest.mark.parametrize(
+    "junk", [b"\xff\xe9\xe9", b"\x1b[M\xff\xff\xff", b"\x1b[<0;500;500M\x1b[<0;500;500m", b"\x1b[O"],
+    ids=["Latin-1", "old mouse", "a click beside the screen", "another window"],
+)  # fmt: skip
+def test_odd_input(daemon: Daemon, junk: bytes) -> None:
+    """What a terminal may send besides keys ends nothing, and keys work afterwards."""
+    with top(daemon) as screen:
+        screen.wait_for("1 of 1 up")
+        screen.press(junk)
+        time.sleep(0.3)
+        mark = screen.press("h")
+        screen.wait_for("arrows, page", mark)
+        screen.press("qq")
+        assert screen.wait() == 0
+        assert screen.is_restored()
+
+
 def test_ctrl_c_and_ctrl_z(daemon: Daemon) -> None:
     """The shell gets its terminal back while the screen is stopped; the screen is drawn again after `fg`."""
     with top(daemon) as screen:
