@@ -49,7 +49,7 @@ def is_hung_up(descriptor: int = 0) -> bool:
     """
     Return whether the terminal behind a descriptor is gone. Does not block.
 
-    The kernel sends SIGHUP then, but not to a program that was started with it ignored, as by ``trap '' HUP``.
+    The kernel sends SIGHUP then, which a program ignores that was started so, as by ``trap '' HUP``.
     """
     poll = select.poll()
     poll.register(descriptor, 0)

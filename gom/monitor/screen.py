@@ -28,7 +28,7 @@ from textual.widget import Widget
 
 from gom.monitor.extra import is_hung_up
 from gom.monitor.program import ScreenProgram
-from gom.monitor.spans import Line, Style, fit_line, merged
+from gom.monitor.spans import Line, Style, encodable, fit_line, merged
 
 #: Seconds for which news wait for more of them before they are drawn, at least.
 GATHER: Final = 0.04
@@ -79,7 +79,11 @@ def styles(environment: Mapping[str, str]) -> dict[Style, RichStyle]:
 
 
 class Picture(Widget, can_focus=True):
-    """The whole screen: the lines of a program."""
+    """
+    The whole screen: the lines of a program.
+
+    :param encoding: of the terminal: what it does not have is shown as something that it has.
+    """
 
     DEFAULT_CSS = """
     Picture { width: 100%; height: 100%; background: ansi_default; color: ansi_default; }
@@ -91,8 +95,10 @@ class Picture(Widget, can_focus=True):
         shown: Mapping[Style, RichStyle],
         patience: Callable[[], float] = _at_once,
         paste: Callable[[str], None] | None = None,
+        encoding: str = "utf-8",
     ) -> None:
         super().__init__()
+        self._encoding = encoding
         self._program = program
         self._patience = patience
         self._paste = paste
@@ -144,7 +150,9 @@ class Picture(Widget, can_focus=True):
         if y >= len(self._lines):
             return Strip.blank(width)
         line = fit_line(self._lines[y], width)
-        return Strip([Segment(span.text, self._shown[span.style]) for span in line], width)
+        return Strip(
+            [Segment(encodable(span.text, self._encoding), self._shown[span.style]) for span in line], width
+        )
 
     # -- what the person does
 
@@ -197,8 +205,8 @@ class Picture(Widget, can_focus=True):
 
 class TerminalDriver(LinuxDriver):
     """
-    Reads the terminal. What is no UTF-8, such as a letter from a terminal in Latin-1, is dropped, at times with
-    the key behind it.
+    Reads the terminal. What is no UTF-8, such as a letter from a terminal in Latin-1, is dropped, at
+    times with the key behind it.
 
     textual ends with a traceback then.
     """
@@ -217,6 +225,7 @@ class Shell(App[int]):
     The textual program around one picture.
 
     :param is_gone: whether the terminal is gone, for which nobody may have sent a signal; then it ends.
+    :param encoding: of the terminal.
     """
 
     CSS = "Screen { background: ansi_default; overflow: hidden; }"
@@ -230,11 +239,12 @@ class Shell(App[int]):
         patience: Callable[[], float] = _at_once,
         paste: Callable[[str], None] | None = None,
         is_gone: Callable[[], bool] = _never,
+        encoding: str = "utf-8",
     ) -> None:
         super().__init__(driver_class=TerminalDriver, ansi_color=True)
         self.program = program
         self._is_gone = is_gone
-        self.picture = Picture(program, styles(environment), patience, paste)
+        self.picture = Picture(program, styles(environment), patience, paste, encoding)
         self._news_loop: asyncio.AbstractEventLoop | None = None
         self._news_context: contextvars.Context | None = None
         self._has_terminal = True
@@ -313,7 +323,8 @@ def run(
     :param paste: takes a line of text that the person pastes; without it nothing is pasted.
     :returns: the exit status: 0, or 128 and the number of the signal.
     """
-    shell = Shell(program, patience=patience, paste=paste, is_gone=is_hung_up)
+    encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"  # textual draws on it
+    shell = Shell(program, patience=patience, paste=paste, is_gone=is_hung_up, encoding=encoding)
     program.start(shell.news)
     try:
         status: Any = shell.run()

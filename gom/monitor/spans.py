@@ -219,3 +219,35 @@ def box(title: str, lines: Sequence[Line], cells: int) -> list[Line]:
     top = line(Span("┌─"), Span(name, Style.TITLE), "─" * (cells - 3 - width(name)) + "┐")
     body = [(Span("│ "), *fit_line(each, inner), Span(" │")) for each in lines]
     return [top, *body, line("└" + "─" * (cells - 2) + "┘")]
+
+
+#: What stands for characters of our own where a terminal's encoding does not have them.
+_ASCII: Final = {
+    ELLIPSIS: "~", "↓": "v", "─": "-", "│": "|", "┤": "|", "├": "|", "└": "`", "┌": "+", "┐": "+",
+    "┘": "+", "╰": "`", "╯": "'", "▶": ">", "◀": "<", "▁": "_", "▂": "_", "▃": "_", "▄": "=", "▅": "=",
+    "▆": "#", "▇": "#", "█": "#",
+}  # fmt: skip
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Return visible text as wide, with only what ``encoding`` has; ``?`` for what is not ours."""
+    if text.isascii():
+        return text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(character if _has(encoding, character) else _plain(character) for character in text)
+    return text
+
+
+def _plain(character: str) -> str:
+    return _ASCII.get(character) or "?" * _cells(character)
+
+
+@lru_cache(maxsize=4096)
+def _has(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
