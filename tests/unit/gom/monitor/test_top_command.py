@@ -26,6 +26,7 @@ def test_options() -> None:
     assert parse([]) == (ProcessQuery(), 1.0, False)
     words = ["--once", "-n", "0.5", "--sort=memory", "--user", "ada", "--match", "xz", "--jobs"]
     assert parse(words) == (ProcessQuery(20, "rss", "xz", "ada", True), 0.5, True)
+    assert parse(["-n5"]).period == parse(["-n=5"]).period == parse(["-n", "5"]).period == 5.0
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,10 @@ def test_options() -> None:
     [
         ("--sort", "--sort needs a value"), ("--sort shoe", "--sort is one of cpu, rss"),
         ("-n 0", "-n takes 0.1"),
-        ("-n nan", "-n takes 0.1"), ("-n 1e9", "-n takes 0.1"), ("--once=yes", "no option --once"),
+        ("-n nan", "-n takes 0.1"), ("-n 1e9", "-n takes 0.1"), ("--once=yes", "--once takes no value"),
+        ("--jobs=", "--jobs takes no value"), ("-nope", "-n takes 0.1"), ("--json", "gom --json @all ps"),
+        ("--match a\nb", r"without \\x0a"), ("--user \x1b[2J", r"without \\x1b"),
+        ("--match \udcff", "plain text, without"),
         ("--user=", "--user takes 1 to"), ("--match=", "--match takes 1 to"), ("ps", "no option ps"),
     ],
 )  # fmt: skip
