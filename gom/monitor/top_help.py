@@ -26,7 +26,7 @@ _COLUMNS: Final = (
     ("S", "R runs, S sleeps, D waits for a device, T stopped, Z ended; ! does not answer"),
     ("IO/s", "bytes read and written; - where only the owner may see it"),
     ("M", "m may be moved, L locked, x cannot be moved (enter says why)"),
-    ("mark", "* marked, > the cursor; grey rows: their node is silent"),
+    ("mark", "* marked, > the cursor, ~ old (grey): its node is silent"),
 )
 #: Cells of a name and the gap behind it.
 _NAME_CELLS: Final = 14

@@ -145,12 +145,13 @@ def body(
     chosen = columns_for(columns)
     lines = [heading(chosen, columns, wanted.sort)]
     for at, each in enumerate(table.rows, table.first):
-        mark = "*" if each.identity in marks else ">" if at == table.cursor else " "
+        is_stale = _is_stale(snapshot, each, after)
+        mark = "*" if each.identity in marks else ">" if at == table.cursor else "~" if is_stale else " "
         if each.process is None:
             shown: Line = line(Span(f"{mark}  it has ended, or is no longer among the rows", Style.STALE))
         else:
             shown = row(each.process, chosen, columns, mark=mark, branch=each.branch)
-            if _is_stale(snapshot, each, after):
+            if is_stale:
                 shown = restyled(shown, Style.STALE)
         if each.identity in marks:
             shown = restyled(shown, Style.MARKED)

@@ -286,7 +286,7 @@ def test_the_detail_of_a_process() -> None:
 
 
 def test_a_silent_node_stays_greyed_with_its_age() -> None:
-    """Its last good rows are there, in another style, and the line says how old they are."""
+    """Its last good rows are there, in another style and with a mark; the line says how old they are."""
     viewer = Viewer()
     table = viewer.feed.now.table
     assert table is not None
@@ -297,7 +297,9 @@ def test_a_silent_node_stays_greyed_with_its_age() -> None:
     viewer.press("down")
     lines = viewer.screen.draw(100, 24)
     assert {span.style for span in lines[5]} <= {Style.STALE, Style.PLAIN}
+    assert text_of(lines[5]).startswith("~")
     assert Style.STALE not in {span.style for span in lines[7]}
+    assert text_of(lines[7]).startswith(" ")
 
 
 def test_a_process_that_cannot_be_read_is_grey() -> None:
