@@ -7,6 +7,7 @@ and `gom.monitor.screen` shows them with textual. A style says what is meant, no
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -146,6 +147,31 @@ def _head(text: str, cells: int) -> str:
         if used > cells:
             return text[:at]
     return text
+
+
+def wrapped(text: str, cells: int) -> list[str]:
+    """Return visible text in lines of at most ``cells``, broken at spaces where there are some."""
+    cells = max(1, cells)
+    found: list[str] = []
+    current = ""
+    for part in _PARTS.findall(text):
+        if width(current) + width(part) <= cells:
+            current += part
+            continue
+        if current.strip():
+            found.append(current.rstrip())
+        current = "" if part.isspace() else part
+        while width(current) > cells:
+            head = _head(current, cells) or current[0]
+            found.append(head)
+            current = current[len(head) :]
+    if current.strip():
+        found.append(current.rstrip())
+    return found or [""]
+
+
+#: Words and the spaces between them.
+_PARTS: Final = re.compile(" +|[^ ]+")
 
 
 def fit(text: str, cells: int, *, right: bool = False) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from gom.monitor.spans import Line, Span, Style, line
+from gom.monitor.spans import Line, Span, Style, line, wrapped
 from gom.monitor.top_actions import ActionResult
-from gom.monitor.top_dialogs import CLOSE, STAY, Step, wrapped
+from gom.monitor.top_dialogs import CLOSE, STAY, Step
 
 _KEYS: Final = (
     ("arrows, page", "move the cursor; it stays on its process when rows move"),

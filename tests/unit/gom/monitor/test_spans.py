@@ -92,3 +92,12 @@ def test_what_an_encoding_does_not_have(encoding: str) -> None:
         assert "é ß~" in shown
     if encoding == "ascii":
         assert shown == "%CPUv +- x -+ | |-`- | ___==### `><' wide ???? marks e ? ?~"
+
+
+@given(st.text(alphabet="ab 漢e\u0301-", max_size=60), st.integers(2, 20))
+def test_lines_are_as_wide_as_there_is_room(text: str, cells: int) -> None:
+    """Wide characters count as two cells; nothing but spaces is lost."""
+    found = spans.wrapped(text, cells)
+    assert all(spans.width(each) <= cells for each in found)
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")
+    assert spans.wrapped("send it to the node", 10) == ["send it to", "the node"]
