@@ -159,7 +159,7 @@ def _top(options: GlobalOptions) -> int:
     from gom.monitor import extra, top
 
     if options.json:
-        raise WrongUsage("gom top draws pictures: for JSON, say `gom --json @all ps --top 20`")
+        raise WrongUsage(top.NO_JSON)
     try:
         wanted, endpoints = top.parse(options.words[1:]), endpoints_of(options)
     except (ConfigError, MalformedRequest) as error:
@@ -175,7 +175,7 @@ def _mon(options: GlobalOptions) -> int:
     from gom.monitor import extra, mon
 
     if options.json:
-        raise WrongUsage("gom mon draws pictures: for JSON, say `gom --json nodes`")
+        raise WrongUsage(mon.NO_JSON)
     try:
         wanted, endpoints = mon.parse(options.words[1:]), endpoints_of(options)
     except (ConfigError, MalformedRequest) as error:

@@ -15,7 +15,7 @@ from gom.monitor.mon_view import DEFAULT_VIEW, Metric, MonLayout, Numbering, Pag
 from gom.monitor.picture import size, write
 from gom.monitor.spans import Line
 from gom.monitor.subscription import DaemonEndpoints
-from gom.monitor.top import seconds
+from gom.monitor.top import is_period, seconds
 from libgomd.endpoints import Endpoint
 from libgomd.errors import MalformedRequest
 from libgomd.wallclock import Wall, wall_clock
@@ -34,6 +34,7 @@ Show the nodes of the cluster as bars, or as a map when they do not fit. The let
   -d  leave out the nodes that are down   -t  no totals   -y  say the yardstick
   +NODE       begin with this node
 """
+NO_JSON: Final = "gom mon draws pictures: for JSON, say `gom --json nodes`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def parse(words: Sequence[str]) -> MonOptions:
         word = rest.pop(0)
         if word == "--once":
             options = replace(options, once=True)
-        elif word == "-n" or (word.startswith("-n") and len(word) > 2):
+        elif word == "-n" or is_period(word):
             if word == "-n" and not rest:
                 raise MalformedRequest("-n needs a number of seconds")
             options = replace(options, period=seconds(rest.pop(0) if word == "-n" else word[2:]))
@@ -70,8 +71,10 @@ def parse(words: Sequence[str]) -> MonOptions:
         elif word.startswith("-") and not word.startswith("--") and len(word) > 1:
             for letter in word[1:]:
                 options = replace(options, view=_with(options.view, letter))
+        elif word == "--json":
+            raise MalformedRequest(NO_JSON)
         else:
-            raise MalformedRequest(f"mon has no option {word}")
+            raise MalformedRequest(f"mon has no option {word[:40]}")
     return options
 
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from gom.monitor.mon_fetch import MIGRATIONS, NODES, events_in, place_of
+from gom.monitor.mon_arrivals import Arrivals
+from gom.monitor.mon_fetch import MIGRATIONS, NODES, place_of
 from gom.monitor.mon_model import ClusterView, presentable
 from gom.monitor.mon_moves import Move, moves_of, recent
 from gom.monitor.rows import EventRow, node_of, parse
@@ -47,6 +48,7 @@ class MonFeed:
         self._lock = threading.Lock()
         self._latest: dict[str, Any] = {}
         self._moves: tuple[Move, ...] = ()
+        self._arrivals = Arrivals()
         self._fresh_at = clock()
         self._troubles: dict[Subscription, str] = {}
         self._following: list[Subscription] = []
@@ -100,8 +102,9 @@ class MonFeed:
         request = Request("watch", ("-n", f"{period:g}", *MIGRATIONS))
         line.ask(_WHOAMI, line.timeout)  # the rest of the first answer is dropped
         before: list[EventRow] = []
+        self._arrivals.begin()
         for lines in rounds_of(subscription.open(line, request).chunks()):
-            events = events_in(map(parse, lines))
+            events = self._arrivals.stamped(map(parse, lines), self._wall())
             if events != before:
                 before = events
                 with self._lock:

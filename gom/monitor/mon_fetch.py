@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
+from gom.monitor.mon_arrivals import Arrivals
 from gom.monitor.mon_model import STANDARD_SPEED, ClusterView, presentable
-from gom.monitor.mon_moves import MIGRATED, moves_of, recent
-from gom.monitor.rows import EventRow, event_of, node_of, parse
+from gom.monitor.mon_moves import moves_of, recent
+from gom.monitor.rows import node_of, parse
 from libgomd.errors import MalformedReply, NodeError, RequestError
 from libgomd.linesocket import LineSocket
 from libgomd.wallclock import Wall
@@ -34,7 +35,8 @@ def fetch(line: LineSocket, wall: Wall) -> ClusterView:
     asked, standard = place_of(line)
     told = _rows(line, Request("watch", ("-c", "1", *MIGRATIONS)))
     now = wall()
-    return ClusterView(nodes, recent(moves_of(events_in(told), now), now), standard=standard, asked=asked)
+    events = Arrivals().stamped(told, now)
+    return ClusterView(nodes, recent(moves_of(events, now), now), standard=standard, asked=asked)
 
 
 def place_of(line: LineSocket) -> tuple[int, int]:
@@ -46,18 +48,6 @@ def place_of(line: LineSocket) -> tuple[int, int]:
         return own, int(text) or STANDARD_SPEED
     except (RequestError, NodeError, MalformedReply, KeyError, TypeError, ValueError):
         return own, STANDARD_SPEED
-
-
-def events_in(rows: Iterable[Mapping[str, Any]]) -> list[EventRow]:
-    """Return the migrations in rows of `events`; the rows of nodes that failed are left out."""
-    found = []
-    for row in rows:
-        if row.get("kind") == MIGRATED:
-            try:
-                found.append(event_of(row))
-            except MalformedReply:
-                continue
-    return found
 
 
 def _rows(line: LineSocket, request: Request) -> Iterator[dict[str, Any]]:

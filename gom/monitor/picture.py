@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Final, TextIO
 
-from gom.monitor.spans import Line, Style, text_of
+from gom.monitor.spans import Line, Style, encodable, text_of
 
 #: What a terminal of 16 colours shows for each style, as parameters of SGR. A style not named here is plain.
 SGR: Final[Mapping[Style, str]] = {
@@ -72,6 +72,7 @@ def write(lines: Iterable[Line]) -> None:
     :raises BrokenPipeError: the reader has closed it.
     """
     stream = sys.stdout
-    picture = text(lines, wants_colour(stream, os.environ))
-    stream.buffer.write(picture.encode(stream.encoding or "utf-8", "replace"))
+    encoding = stream.encoding or "utf-8"
+    picture = encodable(text(lines, wants_colour(stream, os.environ)), encoding)
+    stream.buffer.write(picture.encode(encoding, "replace"))
     stream.buffer.flush()

@@ -21,12 +21,14 @@ from rich.style import Style as RichStyle
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gom.monitor.extra import is_hung_up
 from gom.monitor.program import ScreenProgram
-from gom.monitor.spans import Line, Style, fit_line, merged
+from gom.monitor.spans import Line, Style, encodable, fit_line, merged
 
 #: Seconds for which news wait for more of them before they are drawn, at least.
 GATHER: Final = 0.04
@@ -59,6 +61,10 @@ def _at_once() -> float:
     return 0.0
 
 
+def _never() -> bool:
+    return False
+
+
 def styles(environment: Mapping[str, str]) -> dict[Style, RichStyle]:
     """Return how each style is shown; without colours where the caller does not want them."""
     if not environment.get("NO_COLOR"):
@@ -73,7 +79,11 @@ def styles(environment: Mapping[str, str]) -> dict[Style, RichStyle]:
 
 
 class Picture(Widget, can_focus=True):
-    """The whole screen: the lines of a program."""
+    """
+    The whole screen: the lines of a program.
+
+    :param encoding: of the terminal: what it does not have is shown as something that it has.
+    """
 
     DEFAULT_CSS = """
     Picture { width: 100%; height: 100%; background: ansi_default; color: ansi_default; }
@@ -85,8 +95,10 @@ class Picture(Widget, can_focus=True):
         shown: Mapping[Style, RichStyle],
         patience: Callable[[], float] = _at_once,
         paste: Callable[[str], None] | None = None,
+        encoding: str = "utf-8",
     ) -> None:
         super().__init__()
+        self._encoding = encoding
         self._program = program
         self._patience = patience
         self._paste = paste
@@ -138,7 +150,9 @@ class Picture(Widget, can_focus=True):
         if y >= len(self._lines):
             return Strip.blank(width)
         line = fit_line(self._lines[y], width)
-        return Strip([Segment(span.text, self._shown[span.style]) for span in line], width)
+        return Strip(
+            [Segment(encodable(span.text, self._encoding), self._shown[span.style]) for span in line], width
+        )
 
     # -- what the person does
 
@@ -189,8 +203,30 @@ class Picture(Widget, can_focus=True):
         self.news()
 
 
+class TerminalDriver(LinuxDriver):
+    """
+    Reads the terminal. What is no UTF-8, such as a letter from a terminal in Latin-1, is dropped, at
+    times with the key behind it.
+
+    textual ends with a traceback then.
+    """
+
+    def run_input_thread(self) -> None:
+        """Hand on what is typed."""
+        while not self.exit_event.is_set():
+            try:
+                super().run_input_thread()
+            except UnicodeDecodeError:
+                continue
+
+
 class Shell(App[int]):
-    """The textual program around one picture."""
+    """
+    The textual program around one picture.
+
+    :param is_gone: whether the terminal is gone, for which nobody may have sent a signal; then it ends.
+    :param encoding: of the terminal.
+    """
 
     CSS = "Screen { background: ansi_default; overflow: hidden; }"
     ENABLE_COMMAND_PALETTE = False
@@ -202,10 +238,13 @@ class Shell(App[int]):
         environment: Mapping[str, str] = os.environ,
         patience: Callable[[], float] = _at_once,
         paste: Callable[[str], None] | None = None,
+        is_gone: Callable[[], bool] = _never,
+        encoding: str = "utf-8",
     ) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=TerminalDriver, ansi_color=True)
         self.program = program
-        self.picture = Picture(program, styles(environment), patience, paste)
+        self._is_gone = is_gone
+        self.picture = Picture(program, styles(environment), patience, paste, encoding)
         self._news_loop: asyncio.AbstractEventLoop | None = None
         self._news_context: contextvars.Context | None = None
         self._has_terminal = True
@@ -222,7 +261,12 @@ class Shell(App[int]):
         for number in _ENDED_BY:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 self._news_loop.add_signal_handler(number, self.exit, 128 + number)
+        self.set_interval(LONGEST, self._check_terminal)
         self._guard_continue()
+
+    def _check_terminal(self) -> None:
+        if self._is_gone():
+            self.exit(128 + signal.SIGHUP)
 
     def _guard_continue(self) -> None:
         """
@@ -252,6 +296,10 @@ class Shell(App[int]):
         signal.signal(signal.SIGCONT, continued)
         self.app_resume_signal.subscribe(self, resumed)
 
+    def on_key(self, event: events.Key) -> None:
+        """Give the picture a key that it does not get: a click beside it has taken the focus away."""
+        self.picture.on_key(event)
+
     def news(self) -> None:
         """Draw soon; may be called on any thread, and before the screen is there."""
         if self._news_loop is not None:
@@ -275,14 +323,15 @@ def run(
     :param paste: takes a line of text that the person pastes; without it nothing is pasted.
     :returns: the exit status: 0, or 128 and the number of the signal.
     """
-    shell = Shell(program, patience=patience, paste=paste)
+    encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"  # textual draws on it
+    shell = Shell(program, patience=patience, paste=paste, is_gone=is_hung_up, encoding=encoding)
     program.start(shell.news)
     try:
         status: Any = shell.run()
     finally:
         program.stop()
     if status is None:  # left with Ctrl-Q; after an error textual has shown what it was
-        return shell.return_code or 0
+        return 1 if shell.return_code is None else shell.return_code
     try:
         sys.stdout.flush()
     except OSError:  # the terminal was hung up

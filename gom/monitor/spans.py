@@ -7,6 +7,7 @@ and `gom.monitor.screen` shows them with textual. A style says what is meant, no
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -148,6 +149,31 @@ def _head(text: str, cells: int) -> str:
     return text
 
 
+def wrapped(text: str, cells: int) -> list[str]:
+    """Return visible text in lines of at most ``cells``, broken at spaces where there are some."""
+    cells = max(1, cells)
+    found: list[str] = []
+    current = ""
+    for part in _PARTS.findall(text):
+        if width(current) + width(part) <= cells:
+            current += part
+            continue
+        if current.strip():
+            found.append(current.rstrip())
+        current = "" if part.isspace() else part
+        while width(current) > cells:
+            head = _head(current, cells) or current[0]
+            found.append(head)
+            current = current[len(head) :]
+    if current.strip():
+        found.append(current.rstrip())
+    return found or [""]
+
+
+#: Words and the spaces between them.
+_PARTS: Final = re.compile(" +|[^ ]+")
+
+
 def fit(text: str, cells: int, *, right: bool = False) -> str:
     """
     Return visible text exactly ``cells`` wide: clipped, or padded with spaces.
@@ -219,3 +245,35 @@ def box(title: str, lines: Sequence[Line], cells: int) -> list[Line]:
     top = line(Span("┌─"), Span(name, Style.TITLE), "─" * (cells - 3 - width(name)) + "┐")
     body = [(Span("│ "), *fit_line(each, inner), Span(" │")) for each in lines]
     return [top, *body, line("└" + "─" * (cells - 2) + "┘")]
+
+
+#: What stands for characters of our own where a terminal's encoding does not have them.
+_ASCII: Final = {
+    ELLIPSIS: "~", "↓": "v", "─": "-", "│": "|", "┤": "|", "├": "|", "└": "`", "┌": "+", "┐": "+",
+    "┘": "+", "╰": "`", "╯": "'", "▶": ">", "◀": "<", "▁": "_", "▂": "_", "▃": "_", "▄": "=", "▅": "=",
+    "▆": "#", "▇": "#", "█": "#",
+}  # fmt: skip
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Return visible text as wide, with only what ``encoding`` has; ``?`` for what is not ours."""
+    if text.isascii():
+        return text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(character if _has(encoding, character) else _plain(character) for character in text)
+    return text
+
+
+def _plain(character: str) -> str:
+    return _ASCII.get(character) or "?" * _cells(character)
+
+
+@lru_cache(maxsize=4096)
+def _has(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

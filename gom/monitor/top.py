@@ -15,7 +15,7 @@ from gom.monitor.subscription import DaemonEndpoints
 from gom.monitor.table import KEY_FIELDS
 from libgomd.endpoints import Endpoint
 from libgomd.errors import MalformedRequest
-from libgomd.wire.lines import Request
+from libgomd.wire.lines import Request, encode_request
 
 USAGE: Final = """\
 usage: gom top [--once] [-n SECONDS] [--sort KEY] [--user NAME] [--match TEXT] [--jobs]
@@ -34,6 +34,7 @@ apt install python3-textual, or pip install 'gomd[monitor]'.
 FIRST_TOP: Final = 20
 LEAST_TOP: Final = 10
 ROWS: Final = 5_000
+NO_JSON: Final = "gom top draws pictures: for JSON, say `gom --json @all ps --top 20`"
 #: Other words for a key.
 _SORT_WORDS: Final = {"memory": "rss", "mem": "rss"}
 _PERIODS: Final = (0.1, 3600.0)
@@ -57,8 +58,11 @@ def parse(words: Sequence[str]) -> TopOptions:
     flags: set[str] = set()
     rest = list(words)
     while rest:
-        option, joined, value = rest.pop(0).partition("=")
-        if option in ("--once", "--jobs") and not joined:
+        word = rest.pop(0)
+        option, joined, value = (word[:2], "=", word[2:]) if is_period(word) else word.partition("=")
+        if option in ("--once", "--jobs"):
+            if joined:
+                raise MalformedRequest(f"{option} takes no value")
             flags.add(option)
         elif option in ("-n", "--sort", "--user", "--match"):
             if not joined:
@@ -66,8 +70,10 @@ def parse(words: Sequence[str]) -> TopOptions:
                     raise MalformedRequest(f"{option} needs a value")
                 value = rest.pop(0)
             found[option] = value
+        elif word == "--json":
+            raise MalformedRequest(NO_JSON)
         else:
-            raise MalformedRequest(f"gom top has no option {option[:40]}")
+            raise MalformedRequest(f"gom top has no option {word[:40]}")
     sort = _SORT_WORDS.get(word := found.get("--sort", "cpu"), word)
     if sort not in KEY_FIELDS:
         raise MalformedRequest(f"--sort is one of {', '.join(KEY_FIELDS)}, not {sort[:40]}")
@@ -77,12 +83,19 @@ def parse(words: Sequence[str]) -> TopOptions:
     wanted = ProcessQuery(
         FIRST_TOP, sort, found.get("--match", ""), found.get("--user", ""), jobs="--jobs" in flags
     )
+    encode_request(Request("watch", wanted.words()))
     return TopOptions(wanted, seconds(found.get("-n", "1")), "--once" in flags)
+
+
+def is_period(word: str) -> bool:
+    """Whether a word is ``-n`` with its value: ``-n5`` or ``-n=5``."""
+    return word.startswith("-n") and len(word) > 2
 
 
 def seconds(word: str) -> float:
     """Return the period that ``-n`` names. :raises MalformedRequest: it names none."""
     least, most = _PERIODS
+    word = word.removeprefix("=")
     try:
         value = float(word)
     except ValueError:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from gom.monitor.rows import ProcessRow
-from gom.monitor.spans import Line, Span, Style, clip, line, visible
+from gom.monitor.spans import Line, Span, Style, clip, line, visible, wrapped
 from gom.monitor.top_actions import ActionResult, Asked
 from libgomd.wire.lines import Request
 
@@ -66,13 +66,6 @@ def named(process: ProcessRow) -> str:
     command = clip(visible(process.command[: 2 * _COMMAND_CELLS]), _COMMAND_CELLS)
     home = "" if process.home == process.node else f" (from node {process.home})"
     return f"{process.pid} `{command}` of {visible(process.user)} on node {process.node}{home}"
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Return text in lines of at most ``width`` cells, broken at spaces where there are some."""
-    import textwrap
-
-    return textwrap.wrap(text, max(1, width)) or [""]
 
 
 def sentences(text: str, width: int, style: Style = Style.PLAIN) -> list[Line]:

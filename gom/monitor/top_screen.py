@@ -22,6 +22,8 @@ from gom.monitor.top_selection import ListSelection
 
 #: Seconds for which an answer stays.
 MESSAGE_TIME: Final = 15.0
+#: Lines of an answer; they stand over the last rows.
+_MAX_MESSAGE_LINES: Final = 4
 
 
 class TopScreen:
@@ -103,7 +105,8 @@ class TopScreen:
             below = top_view.Below(
                 self._selection.typing, message if until > self._snapshot.at else "", style
             )
-            lines.append(top_view.below(below, table, columns))
+            told = top_view.below(below, table, columns, max(1, min(_MAX_MESSAGE_LINES, rows // 3)))
+            lines[rows - len(told) :] = told
         dialog = self._dialog.dialog
         return lines if dialog is None else top_view.with_dialog(lines, dialog, columns, rows)
 

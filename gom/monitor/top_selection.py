@@ -38,6 +38,7 @@ class ListSelection:
         self.typing: str | None = None
         self._ask = ask
         self._first_top = wanted.top
+        self._tree_top = 0
         self._first_most = wanted.most
         self._typed_at = 0.0
         self._pinned: tuple[str, ...] = ()
@@ -93,7 +94,7 @@ class ListSelection:
         :param height: of the window. :param at_end: whether it shows the last of the rows that are there.
         """
         if self.typing is not None and snapshot.at - self._typed_at > TYPING_PAUSE:
-            self.want(match=self.typing, top=min(self.wanted.top, self._enough(height)))
+            self.want(match=self.typing, top=self._tree_top or min(self.wanted.top, self._enough(height)))
         table = snapshot.table
         if table is None or snapshot.wanted != self.wanted:
             return
@@ -136,19 +137,24 @@ class ListSelection:
         return top
 
     def grow_for_tree(self, is_tree: bool, nodes: int) -> None:
-        """Ask for many rows of each of so many nodes, so that parents are among them; or no longer."""
+        """
+        Ask for many rows of each of so many nodes, so that parents are among them; or no longer.
+
+        It stays so whatever else is selected.
+        """
+        self._tree_top = max(self._first_top, TREE_ROWS // max(1, nodes)) if is_tree else 0
         if is_tree:
-            self.want(top=max(self._first_top, TREE_ROWS // max(1, nodes)), most=0, pinned=())
+            self.want(top=self._tree_top, most=0, pinned=())
         else:
             self.want(top=self._first_top, most=self._first_most)
 
     def only_node(self, node: int) -> None:
         """Ask for the processes of one node; 0 for all."""
-        self.want(node=node, top=self._first_top)
+        self.want(node=node, top=self._tree_top or self._first_top)
 
     def clear(self) -> None:
         """Ask for all processes again."""
-        self.want(match="", user="", jobs=False, node=0, top=self._first_top)
+        self.want(match="", user="", jobs=False, node=0, top=self._tree_top or self._first_top)
 
 
 def _has_more(rows: NodeRows) -> bool:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gom.monitor.feed import ClusterState, ProcessQuery
 from gom.monitor.figures import age
-from gom.monitor.spans import Line, Span, Style, box, fit_line, line, restyled, visible
+from gom.monitor.spans import (
+    ELLIPSIS,
+    Line,
+    Span,
+    Style,
+    box,
+    clip,
+    fit_line,
+    line,
+    restyled,
+    visible,
+    wrapped,
+)
 from gom.monitor.summary import last_event, summary
 from gom.monitor.table import NodeRows
 from gom.monitor.top_columns import columns_for, heading, row
@@ -145,12 +157,13 @@ def body(
     chosen = columns_for(columns)
     lines = [heading(chosen, columns, wanted.sort)]
     for at, each in enumerate(table.rows, table.first):
-        mark = "*" if each.identity in marks else ">" if at == table.cursor else " "
+        is_stale = _is_stale(snapshot, each, after)
+        mark = "*" if each.identity in marks else ">" if at == table.cursor else "~" if is_stale else " "
         if each.process is None:
             shown: Line = line(Span(f"{mark}  it has ended, or is no longer among the rows", Style.STALE))
         else:
             shown = row(each.process, chosen, columns, mark=mark, branch=each.branch)
-            if _is_stale(snapshot, each, after):
+            if is_stale:
                 shown = restyled(shown, Style.STALE)
         if each.identity in marks:
             shown = restyled(shown, Style.MARKED)
@@ -170,14 +183,23 @@ def _is_stale(snapshot: ClusterState, shown: ListRow, after: float) -> bool:
     return found is not None and found.age_at(snapshot.at) > after
 
 
-def below(below: Below, table: TableView, columns: int) -> Line:
-    """Return the last line: what is being typed, the last answer, or the keys."""
+def below(below: Below, table: TableView, columns: int, most: int = 1) -> list[Line]:
+    """
+    Return the last lines: what is being typed, the last answer, or the keys.
+
+    :param most: lines for an answer that is longer than one, such as the reason of a refusal.
+    """
     if below.typing is not None:
-        return line(
-            "filter: ", Span(visible(below.typing) + "_", Style.INPUT), Span("  enter, escape", Style.DIM)
-        )
+        return [
+            line(
+                "filter: ", Span(visible(below.typing) + "_", Style.INPUT), Span("  enter, escape", Style.DIM)
+            )
+        ]
     if below.message:
-        return line(Span(visible(below.message), below.style))
+        found = wrapped(visible(below.message), columns)
+        if len(found) > most:
+            found[most - 1 :] = [clip(f"{found[most - 1]} {ELLIPSIS}", columns)]
+        return [line(Span(each, below.style)) for each in found]
     spans: list[Span] = []
     where = f" {min(table.cursor + 1, table.total)}/{table.total}"
     room = columns - len(where)
@@ -186,7 +208,7 @@ def below(below: Below, table: TableView, columns: int) -> Line:
         if room < 0:
             break
         spans += [Span(key, Style.KEY), Span(f" {does} ", Style.DIM)]
-    return fit_line((*fit_line(spans, max(0, columns - len(where))), Span(where)), columns)
+    return [fit_line((*fit_line(spans, max(0, columns - len(where))), Span(where)), columns)]
 
 
 def with_dialog(lines: list[Line], dialog: Dialog, columns: int, rows: int) -> list[Line]:

@@ -59,7 +59,7 @@ async def ps(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
         table = await parts.collector.processes(max_age)
         here, age = table.processes, max(0.0, parts.clock.seconds() - table.read_at)
         annotations = parts.annotations
-    elsewhere = await processes_elsewhere(parts)
+    elsewhere = await processes_elsewhere(parts, session.caller, wanted)
     trees = JobTrees(parts.jobs.here())
     parents = {process.pid: process.ppid for process in here} if trees.roots else {}
     moved = {process.pid for process in elsewhere if process.home == parts.members.own_id}

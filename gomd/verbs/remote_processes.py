@@ -1,8 +1,13 @@
-"""The processes of this home on other nodes, for the verbs about processes: their nodes are asked."""
+"""
+The processes of this home on other nodes, for the verbs about processes: their nodes are asked.
+
+A node that is asked for them by their home answers from what runs on it and asks nobody else. Two nodes that
+run jobs of each other, or three in a ring, would otherwise ask around until every question has timed out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -83,11 +88,24 @@ async def send_signal(parts: Parts, job: Job, number: int, group: bool) -> None:
         raise unreached
 
 
-async def processes_elsewhere(parts: Parts) -> list[Process]:
-    """Return a process for each job of this home that runs on another node."""
+def is_of_home(caller: Caller) -> bool:
+    """Whether another daemon asks as `_READER`: for its own jobs on this node."""
+    return caller.role is _READER.role and not caller.user and caller.via.startswith("node ")
+
+
+async def processes_elsewhere(parts: Parts, caller: Caller, wanted: Container[int] = ()) -> list[Process]:
+    """
+    Return a process for each job of this home that runs on another node.
+
+    :param caller: who asks. A home that names processes means those that run here, and gets no others.
+    :param wanted: the process ids that were named; empty for all jobs. No node is asked for other ones.
+    """
+    if wanted and is_of_home(caller):
+        return []
     by_node: dict[int, list[Job]] = {}
     for job in parts.jobs.elsewhere():
-        by_node.setdefault(job.node, []).append(job)
+        if not wanted or job.pid in wanted:
+            by_node.setdefault(job.node, []).append(job)
     asked = [Deferred.fromCoroutine(_of_node(parts, node, jobs)) for node, jobs in by_node.items()]
     return [process for found in await gatherResults(asked) for process in found]
 

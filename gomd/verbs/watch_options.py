@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 #: The word for every node.
 ALL: Final = "@all"
+_OPTIONS: Final = ("-n", "-c", "--most", "--with")
 #: Verbs whose answer is about the connection, so that no two callers share it.
 UNSHARED_VERBS = ("whoami", "format")
 #: Shortest period in seconds, by the caller's role; a shorter one is replaced by it.
@@ -80,8 +81,14 @@ def parse_options(arguments: tuple[str, ...]) -> tuple[WatchOptions, tuple[str, 
     options = WatchOptions()
     while arguments:
         option, is_joined, value = arguments[0].partition("=")
-        if option not in ("-n", "-c", "--most", "--with") or not (is_joined or len(arguments) > 1):
+        if option not in _OPTIONS:
+            if option.startswith("-"):
+                raise MalformedRequest(f"watch has no option {option[:40]}: it has {', '.join(_OPTIONS)}")
             break
+        if not is_joined and len(arguments) == 1:
+            raise MalformedRequest(
+                f"{option} needs a value, and a verb behind it: watch {option} VALUE VERB ..."
+            )
         if not is_joined:
             value = arguments[1]
         if option == "-n":

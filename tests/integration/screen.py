@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -56,6 +57,7 @@ class Screen:
         )  # fmt: skip
         self.written = b""
         self._more = threading.Condition()
+        self._hung_up = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -66,13 +68,26 @@ class Screen:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self._slave >= 0:
+            os.close(self._slave)
+        self._reader.join(PATIENCE)
+        if self._master >= 0:
+            os.close(self._master)
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as a closed window does."""
         os.close(self._slave)
+        self._slave = -1
+        self._hung_up.set()
         self._reader.join(PATIENCE)
         os.close(self._master)
+        self._master = -1
 
     def _read(self) -> None:
-        while True:
+        while not self._hung_up.is_set():
             try:
+                if not select.select([self._master], [], [], 0.1)[0]:
+                    continue
                 data = os.read(self._master, 65536)
             except OSError:
                 return
@@ -86,11 +101,11 @@ class Screen:
         """Make the terminal another size; the kernel tells the program."""
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def press(self, keys: str) -> int:
+    def press(self, keys: str | bytes) -> int:
         """Type. Returns where to look for what is written from now on."""
         with self._more:
             mark = len(self.written)
-        os.write(self._master, keys.encode())
+        os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
         return mark
 
     @property

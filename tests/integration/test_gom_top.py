@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -73,6 +74,34 @@ def test_the_terminal_is_restored_after_a_signal(daemon: Daemon, number: signal.
         assert screen.modes() != screen.before
         screen.signal(number)
         assert screen.wait() == 128 + number
+        assert screen.is_restored()
+
+
+@pytest.mark.parametrize("verb", ["top", "mon"])
+@pytest.mark.parametrize("before", ["", "trap '' HUP; "], ids=["told", "not told"])
+def test_it_ends_with_its_terminal(daemon: Daemon, before: str, verb: str) -> None:
+    """Also where nobody tells it, because SIGHUP was ignored when it was started."""
+    command = shlex.join([*GOM, "-c", daemon.unix, verb])
+    with Screen(["sh", "-c", f"{before}exec {command}"]) as screen:
+        screen.wait_for("1 of 1 up")
+        screen.hang_up()
+        assert screen.wait() == 129
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xff\xe9\xe9", b"\x1b[M\xff\xff\xff", b"\x1b[<0;500;500M\x1b[<0;500;500m", b"\x1b[O"],
+    ids=["Latin-1", "old mouse", "a click beside the screen", "another window"],
+)  # fmt: skip
+def test_odd_input(daemon: Daemon, junk: bytes) -> None:
+    """What a terminal may send besides keys ends nothing, and keys work afterwards."""
+    with top(daemon) as screen:
+        screen.wait_for("1 of 1 up")
+        screen.press(junk)
+        time.sleep(0.3)
+        mark = screen.press("h")
+        screen.wait_for("arrows, page", mark)
+        screen.press("qq")
+        assert screen.wait() == 0
         assert screen.is_restored()
 
 

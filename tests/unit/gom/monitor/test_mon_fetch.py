@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gom.monitor.mon_fetch import MIGRATIONS, events_in, fetch
+from gom.monitor.mon_arrivals import Arrivals
+from gom.monitor.mon_fetch import MIGRATIONS, fetch
 from gom.monitor.mon_model import STANDARD_SPEED
 from libgomd.errors import NotAllowed, PeerUnreachable
 from libgomd.linesocket import LineSocket
@@ -81,5 +82,47 @@ def test_a_refusal_is_the_callers() -> None:
 
 
 def test_rows_that_are_no_migrations_are_left_out() -> None:
-    assert events_in([FAILED, {"kind": "up"}, {"kind": "migrated"}, {}, MOVED | {"node": "x"}]) == []
-    assert len(events_in([MOVED])) == 1
+    rows: list[Any] = [FAILED, {"kind": "up"}, {"kind": "migrated"}, {}, MOVED | {"node": "x"}]
+    assert Arrivals().stamped(rows, NOW) == []
+    assert len(Arrivals().stamped([MOVED], NOW)) == 1
+
+
+def times(arrivals: Arrivals, now: float, *rows: dict[str, Any]) -> list[float]:
+    """Return when the migrations in a round happened."""
+    return [event.time for event in arrivals.stamped(rows, now)]
+
+
+@pytest.mark.parametrize("skew", [-100_000.0, -600.0, 0.0, 600.0, 100_000.0])
+def test_a_wrong_clock_hides_no_migration(skew: float) -> None:
+    """What a node tells for the first time while it is watched has just happened, whatever its clock says."""
+    later = MOVED | {"time": NOW + 30 + skew, "reason": "job 4 of ada moved to node 2: ./simulate"}
+    arrivals = Arrivals()
+    times(arrivals, NOW, MOVED | {"time": NOW - 5 + skew})
+    told = times(arrivals, NOW + 31, MOVED | {"time": NOW - 5 + skew}, later)
+    assert told[1] == NOW + 31
+    assert times(arrivals, NOW + 40, later) == [NOW + 31]
+
+
+def test_what_was_told_from_the_beginning_is_as_old_as_its_stamp() -> None:
+    """Not so one from the future: nobody knows how old it is, and it would be new for ever."""
+    assert times(Arrivals(), NOW, MOVED) == [NOW - 5]
+    assert times(Arrivals(), NOW, MOVED | {"time": NOW + 600}) == [0.0]
+    assert fetch(a_line(watch=[MOVED | {"time": NOW + 600}]), lambda: NOW).moves == ()
+
+
+def test_the_past_of_a_node_that_answers_late_is_no_news() -> None:
+    """Nor is what happened while the viewer was away."""
+    arrivals = Arrivals()
+    old = MOVED | {"from": 2, "time": NOW - 900}
+    times(arrivals, NOW, FAILED)
+    assert times(arrivals, NOW + 2, old) == [NOW - 900]
+    newer = MOVED | {"from": 2, "time": NOW - 800, "reason": "job 5 of ada moved to node 2: ./simulate"}
+    arrivals.begin()
+    assert times(arrivals, NOW + 4, old, newer) == [NOW - 900, NOW - 800]
+
+
+def test_a_node_without_migrations_tells_of_its_first_one() -> None:
+    """It has no row before."""
+    arrivals = Arrivals()
+    times(arrivals, NOW)
+    assert times(arrivals, NOW + 2, MOVED | {"time": NOW - 900}) == [NOW + 2]

@@ -124,7 +124,7 @@ def test_options_may_be_joined_and_say_where_to_begin() -> None:
     found = parse(["--once", "-mdV", "-n", "2.5", "+300"])
     view = View(metric=Metric.MEMORY, dead=False, numbering=Numbering.TIGHT)
     assert found == MonOptions(True, 2.5, view, 300)
-    assert parse(["-n5"]).period == 5.0
+    assert parse(["-n5"]).period == parse(["-n=5"]).period == 5.0
     assert parse(["-b"]).view.layout is MonLayout.BARS
     assert parse(["-x"]).view.layout is MonLayout.MAP
 
@@ -133,7 +133,7 @@ def test_options_may_be_joined_and_say_where_to_begin() -> None:
     "words",
     [
         ["-z"], ["--twice"], ["-n"], ["-n", "0"], ["-n", "x"], ["-n", "nan"], ["-n", "1e9"],
-        ["3"], ["+"], ["+x"], ["-"], ["--"], ["+1234567"],
+        ["3"], ["+"], ["+x"], ["-"], ["--"], ["+1234567"], ["--json"], ["-n=x"],
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused_in_a_sentence(words: list[str]) -> None:

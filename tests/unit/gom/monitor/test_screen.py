@@ -58,11 +58,13 @@ def shown(shell: Shell) -> list[str]:
 
 
 def play(
-    script: Callable[[Shell, Told, Pilot[int]], Awaitable[None]], size: tuple[int, int] = (40, 10)
+    script: Callable[[Shell, Told, Pilot[int]], Awaitable[None]],
+    size: tuple[int, int] = (40, 10),
+    is_gone: Callable[[], bool] = lambda: False,
 ) -> Shell:
     """Run a shell without a terminal through a script."""
     told = Told()
-    shell = Shell(told, {})
+    shell = Shell(told, {}, is_gone=is_gone)
 
     async def run() -> None:
         told.start(shell.news)
@@ -139,6 +141,16 @@ def test_it_ends(keys: str, status: int | None) -> None:
         await pilot.press(keys)
 
     assert play(script).return_value == status
+
+
+def test_it_ends_when_the_terminal_is_gone() -> None:
+    """With the status of the signal that others get then."""
+
+    async def script(shell: Shell, told: Told, pilot: Pilot[int]) -> None:
+        while shell.return_value is None:
+            await pilot.pause(0.05)
+
+    assert play(script, is_gone=lambda: True).return_value == 129
 
 
 def test_no_colours_where_none_are_wanted() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from unittest import TestCase
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,3 +78,26 @@ class LineTests(TestCase):
         frame = spans.box("renice " + WIDE, [spans.line("x" * 40), spans.line()], 20)
         self.assertEqual([spans.line_width(each) for each in frame], [20] * 4)
         self.assertEqual(spans.text_of(frame[2]), "│" + " " * 18 + "│")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "cp437", "koi8-r", "utf-8"])
+def test_what_an_encoding_does_not_have(encoding: str) -> None:
+    """A terminal that has no UTF-8 is shown as many cells of something that it has."""
+    text = "%CPU↓ ┌─ x ─┐ │ ├─└─ ┤ ▁▂▃▄▅▆▇█ ╰▶◀╯ wide 漢字 marks e\u0301 é ß…"
+    shown = spans.encodable(text, encoding)
+    assert shown.encode(encoding).decode(encoding) == shown
+    assert spans.width(shown) == spans.width(text)
+    assert (shown == text) is (encoding == "utf-8")
+    if encoding == "iso-8859-1":
+        assert "é ß~" in shown
+    if encoding == "ascii":
+        assert shown == "%CPUv +- x -+ | |-`- | ___==### `><' wide ???? marks e ? ?~"
+
+
+@given(st.text(alphabet="ab 漢e\u0301-", max_size=60), st.integers(2, 20))
+def test_lines_are_as_wide_as_there_is_room(text: str, cells: int) -> None:
+    """Wide characters count as two cells; nothing but spaces is lost."""
+    found = spans.wrapped(text, cells)
+    assert all(spans.width(each) <= cells for each in found)
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")
+    assert spans.wrapped("send it to the node", 10) == ["send it to", "the node"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import Any
 
 import pytest
 
 from gom.command import main
 from gom.monitor import picture
-from gom.monitor.extra import NoScreen, check_screen
+from gom.monitor.extra import NoScreen, check_screen, is_hung_up
 from gom.monitor.feed import ClusterState, ProcessQuery, jobs_in, kept
 from gom.monitor.figures import bar, percent, rate, short_bytes, short_seconds, sparkline
 from gom.monitor.spans import Span, Style, line, text_of, width
@@ -25,6 +26,7 @@ def test_options() -> None:
     assert parse([]) == (ProcessQuery(), 1.0, False)
     words = ["--once", "-n", "0.5", "--sort=memory", "--user", "ada", "--match", "xz", "--jobs"]
     assert parse(words) == (ProcessQuery(20, "rss", "xz", "ada", True), 0.5, True)
+    assert parse(["-n5"]).period == parse(["-n=5"]).period == parse(["-n", "5"]).period == 5.0
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,10 @@ def test_options() -> None:
     [
         ("--sort", "--sort needs a value"), ("--sort shoe", "--sort is one of cpu, rss"),
         ("-n 0", "-n takes 0.1"),
-        ("-n nan", "-n takes 0.1"), ("-n 1e9", "-n takes 0.1"), ("--once=yes", "no option --once"),
+        ("-n nan", "-n takes 0.1"), ("-n 1e9", "-n takes 0.1"), ("--once=yes", "--once takes no value"),
+        ("--jobs=", "--jobs takes no value"), ("-nope", "-n takes 0.1"), ("--json", "gom --json @all ps"),
+        ("--match a\nb", r"without \\x0a"), ("--user \x1b[2J", r"without \\x1b"),
+        ("--match \udcff", "plain text, without"),
         ("--user=", "--user takes 1 to"), ("--match=", "--match takes 1 to"), ("ps", "no option ps"),
     ],
 )  # fmt: skip
@@ -109,15 +114,28 @@ class Terminal(io.StringIO):
 def test_why_there_is_no_screen() -> None:
     """One sentence, which says what to do."""
     terminal, pipe, xterm = Terminal(), io.StringIO(), {"TERM": "xterm"}
-    check_screen("top", has_textual=True, streams=(terminal, terminal), environment=xterm)
+    check_screen("top", has_textual=True, streams=(terminal,) * 3, environment=xterm)
     with pytest.raises(NoScreen, match=r"pip install .*\[monitor\].*--once"):
-        check_screen("top", has_textual=False, streams=(terminal, terminal), environment=xterm)
+        check_screen("top", has_textual=False, streams=(terminal,) * 3, environment=xterm)
     for streams, environment in (
-        ((pipe, terminal), xterm), ((terminal, pipe), xterm), ((terminal, terminal), {}),
-        ((terminal, terminal), {"TERM": "dumb"}),
+        ((pipe, terminal, terminal), xterm), ((terminal, pipe, terminal), xterm),
+        ((terminal, terminal, pipe), xterm), ((terminal,) * 3, {}), ((terminal,) * 3, {"TERM": "dumb"}),
     ):  # fmt: skip
         with pytest.raises(NoScreen, match=r"terminal.*--once"):
             check_screen("top", has_textual=True, streams=streams, environment=environment)
+
+
+def test_a_terminal_that_is_gone() -> None:
+    """That is seen without a signal, which may be ignored."""
+    master, slave = os.openpty()
+    try:
+        assert not is_hung_up(slave)
+        os.write(master, b"q\n")
+        assert not is_hung_up(slave)
+        os.close(master)
+        assert is_hung_up(slave)
+    finally:
+        os.close(slave)
 
 
 def test_a_picture_has_colours_on_a_terminal_only() -> None:

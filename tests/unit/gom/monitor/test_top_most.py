@@ -102,6 +102,22 @@ def test_a_tree_needs_all_rows(viewer: Viewer) -> None:
     assert viewer.feed.wants[-1].most == 100
 
 
+def test_a_tree_keeps_all_rows_whatever_is_selected(viewer: Viewer) -> None:
+    """A filter, one node, all of them again: parents may rank anywhere there, too."""
+    viewer.press("t")
+    all_rows = viewer.feed.wants[-1].top
+    assert all_rows >= 1000
+    for keys in (("/", "x", "enter"), ("n", "down", "enter"), ("escape",), ("M",), ("J",), ("escape",)):
+        viewer.press(*keys)
+        viewer.know(at=viewer.feed.now.at + 1.0)
+        viewer.look()
+        assert (viewer.feed.wants[-1].top, viewer.feed.wants[-1].most) == (all_rows, 0)
+    viewer.press("t")
+    assert viewer.feed.wants[-1].top < all_rows
+    viewer.press("n", "down", "enter")
+    assert viewer.feed.wants[-1].top < all_rows
+
+
 def test_the_total_of_a_round() -> None:
     """Is in every row, and is the daemon's own number."""
     process = a_process(7, 1, command='", "total": 1, "')

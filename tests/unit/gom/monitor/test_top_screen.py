@@ -286,7 +286,7 @@ def test_the_detail_of_a_process() -> None:
 
 
 def test_a_silent_node_stays_greyed_with_its_age() -> None:
-    """Its last good rows are there, in another style, and the line says how old they are."""
+    """Its last good rows are there, in another style and with a mark; the line says how old they are."""
     viewer = Viewer()
     table = viewer.feed.now.table
     assert table is not None
@@ -297,7 +297,9 @@ def test_a_silent_node_stays_greyed_with_its_age() -> None:
     viewer.press("down")
     lines = viewer.screen.draw(100, 24)
     assert {span.style for span in lines[5]} <= {Style.STALE, Style.PLAIN}
+    assert text_of(lines[5]).startswith("~")
     assert Style.STALE not in {span.style for span in lines[7]}
+    assert text_of(lines[7]).startswith(" ")
 
 
 def test_a_process_that_cannot_be_read_is_grey() -> None:
@@ -307,6 +309,30 @@ def test_a_process_that_cannot_be_read_is_grey() -> None:
     assert {span.style for span in lines[6]} == {Style.STALE}
     assert "S!" in text_of(lines[6])
     assert Style.STALE not in {span.style for span in lines[5]}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 12), (24, 9)])
+def test_the_reason_of_a_refusal_can_be_read(size: tuple[int, int]) -> None:
+    """It is more than a line long where there is no room for it in one."""
+    viewer = Viewer()
+    viewer.size = size
+    viewer.press("k", "enter", "y")
+    said = viewer.answer(False, "process 11 is not yours: you can signal your own ones")
+    lines = [each.rstrip() for each in said.split("\n")]
+    assert len(lines) == size[1]
+    told = " ".join(" ".join(lines[-4:]).split())
+    assert "refused for process 11 `xz -9 big` of ada on node 1: " in told or size[0] < 40
+    assert "process 11 is not yours: you can signal your own ones" in told or told.endswith("…")
+    viewer.press("escape")
+    assert "refused" not in "\n".join(viewer.look())
+
+
+def test_a_confirmation_of_wide_characters_is_whole() -> None:
+    """It says on which node, whatever the process calls itself."""
+    viewer = Viewer([a_process(11, 1, cpu_percent=9.0, command="漢字" * 30)])
+    viewer.size = (80, 24)
+    told = " ".join(viewer.press("k", "enter").replace("│", " ").split())
+    assert "of ada on node 1?" in told
 
 
 def test_a_daemon_that_is_gone_is_said() -> None:
