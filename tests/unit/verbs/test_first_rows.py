@@ -151,7 +151,7 @@ def test_rows_that_pretend_are_not_passed_on(node: Watched, rows_of_3: list[str]
     [
         ("watch --most 3 @all load", "for processes"), ("watch --most 3 @all ps", "needs an order"),
         ("watch --most 0 @all ps --top 3", "--most"), ("watch --most x @all ps --top 3", "--most"),
-        ("watch --most 3 ps --top 3", "of several nodes"), ("watch --most", "there is no verb"),
+        ("watch --most 3 ps --top 3", "of several nodes"), ("watch --most", "--most needs a value"),
         ("watch --most 3 @all ps --top 3 --fields pid", "name it in --fields"),
         ("watch --with 1-2-3 @all ps --top 3", "adds to --most"),
         ("watch --most 1 --with 1-2 @all ps --top 3", "takes identities"),
