@@ -58,13 +58,20 @@ class Retention:
             self.thin(connection, now, own_id, _THINNED * self.max_bytes)
 
     def thin(self, connection: sqlite3.Connection, now: float, own_id: int, wanted: float) -> None:
-        """Remove the oldest rows until at most ``wanted`` bytes of the file are in use. Blocks."""
+        """
+        Remove the oldest rows until at most ``wanted`` bytes of the file are in use. Blocks.
+
+        Where the clock is behind most rows, that does not make room: then the times stay what they were, so
+        that nothing more is removed by them when the clock is right again.
+        """
+        before = self.factor, self.others
         while used_by(connection) > wanted:
             if self.others > _LEAST_FACTOR and self._share_of_nodes(connection) > _MOST_OF_NODES:
                 self.others *= _SHRINK
             elif self.factor > _LEAST_FACTOR:
                 self.factor *= _SHRINK
             else:
+                self.factor, self.others = before
                 return
             self._remove(connection, now, own_id)
 

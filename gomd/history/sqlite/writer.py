@@ -44,6 +44,8 @@ class Writer:
     :param most_held: records that are kept while another program has the file locked.
     :ivar written, lost: records so far. :ivar bytes: the size of the file.
     :ivar trouble: why nothing is written now, empty when it is. :ivar refused: why nothing ever will be.
+    :ivar lock: a descriptor that holds the file's lock; -1 while there is none. :ivar locks_later: set it to
+        have the lock taken with the first record that can be written.
     :ivar suspect: set it to have the file checked before the next commit.
     """
 
@@ -75,6 +77,7 @@ class Writer:
         self._failed_at = -RETRY_DELAY
         self._expiry = ExpiryTimes(monotonic())
         self.suspect = False
+        self.lock, self.locks_later = -1, False
         self._held: list[Record] = []  # what another program's lock on the file has kept from being written
 
     def write(self, batch: Sequence[Record]) -> None:
@@ -139,6 +142,8 @@ class Writer:
                 pass
             self._log.warn("the history {path} was moved away: a new one is begun", path=self._path)
             self.disconnect()
+        if self.locks_later and self.lock < 0:
+            self.lock = file.take_lock(self._path)
         use_wal = not file.on_network(self._path, self._read_mounts)
         if not use_wal:
             self._log.info(

@@ -193,6 +193,28 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
             ],
         )  # fmt: skip
 
+    def test_a_process_that_changes_its_user(self) -> None:
+        """What it did before stays the user's of then, also when the daemon was started anew meanwhile."""
+        root = process(10, 1.0, "login secret", uid=0, user="root", read_rate=5.0, write_rate=1.0)
+        alice = replace(root, uid=1000, user="alice", command="sh", read_rate=2.0)
+        for between in (False, True):
+            log = self.make()
+            for at, each in ((0.0, root), (5.0, alice), (10.0, alice)):
+                table = ProcessTable(1_700_000_001.0 + at, (each,))
+                log.write_processes(NODE, table, False, frozenset())
+                if between:
+                    log.close()
+                    log = self.make()
+            log.close()
+            for at, user, command, rate in ((1.0, "root", "login secret", 5.0), (6.0, "alice", "sh", 2.0)):
+                then = log.reader.processes_at(7, 1_700_000_001.0 + at)
+                assert then is not None
+                found = [(each.user, each.command, each.read_rate) for each in then.processes]
+                self.assertEqual(found, [(user, command, rate)], between)
+            rows = self.query("SELECT uid, first_seen, ended FROM processes ORDER BY id")
+            self.assertEqual(rows, [(0, 1_700_000_001.0, 1_700_000_006.0), (1000, 1_700_000_006.0, None)])
+            self.path.unlink()
+
     def test_a_process_that_is_known_to_be_of_a_job_later(self) -> None:
         """As after a restart, when jobs are found again behind the first scan."""
         log = self.make()
@@ -318,6 +340,25 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual(self.query("SELECT count(*) FROM events"), [(3,)])
         self.assertEqual(self.counter(log, "history_lost"), 0)
 
+    def test_a_lock_that_could_not_be_taken_at_the_start(self) -> None:
+        """It is taken when the disk can be written, so that no second daemon comes in."""
+        self.path.parent.touch()
+        log = SqliteHistory(
+            str(self.path), 7, 1 << 26, lambda: self.now, monotonic=lambda: 10.0 * next(self.ticks),
+            read_mounts=lambda: LOCAL, locks_later=True,
+        )  # fmt: skip
+        self.addCleanup(log.close)
+        self.path.parent.unlink()
+        listener = Listening("is not kept in")
+        log.write(NODE, SAMPLE)
+        for _try in range(200):
+            if self.path.exists():
+                break
+            listener.heard.wait(0.05)
+        self.assertRaises(Unusable, take_lock, str(self.path))
+        log.close()
+        os.close(take_lock(str(self.path)))
+
     def test_events_of_a_newer_gomd(self) -> None:
         """After a downgrade those of a kind that is not known are not shown; the others are."""
         log = self.make()
@@ -383,6 +424,54 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual((least, most), (60, 5119))
         [(blocks,)] = self.query("SELECT count(*) FROM seconds WHERE field < 0")
         self.assertEqual(blocks, self.query("SELECT count(*) FROM blocks")[0][0])
+
+    def test_a_clock_that_was_ahead_hides_nothing_of_now(self) -> None:
+        """What was not summed up yet is found beside the rows of a time that is still to come."""
+        start = 1_699_999_200.0
+        log = self.make()
+        self.write_samples(log, start + 365 * 86400.0, 700)
+        self.write_samples(log, start, 900)
+        log.close()
+        self.assertGreater(self.query("SELECT count(*) FROM recent")[0][0], 0)
+        for points in (15, 1):
+            rows = log.reader.values(7, ["load"], start, start + 900, points)
+            self.assertEqual((len(rows), rows[0].min, rows[-1].max), (points, 0, 899))
+
+    def test_scans_of_two_clocks_that_overlap(self) -> None:
+        """A moment has the scan that is nearest before it, whichever block that is in."""
+        start = 1_699_999_200.0
+        log = self.make()
+        for first, scans, command in ((0, 130, "first"), (100, 130, "again")):
+            for at in range(scans):
+                now = start + first + (5.0 if command == "first" else 1.0) * at
+                table = ProcessTable(now, (process(10, float(at), command),))
+                log.write_processes(NODE, table, False, frozenset())
+        log.close()
+        self.assertGreater(self.query("SELECT count(*) FROM scans")[0][0], 1)
+        for at, taken in ((50, 50), (150, 150), (226, 226), (400, 400), (640, 640)):
+            then = log.reader.processes_at(7, start + at + 0.5)
+            assert then is not None, at
+            self.assertEqual(then.taken_at, start + taken)
+
+    def test_a_clock_far_behind_does_not_empty_a_full_file(self) -> None:
+        """A machine that boots in 1970 with a full file has its past when its clock is right again."""
+        log = self.make(max_bytes=1 << 20)
+        for each in range(150):
+            log.write_event(replace(EVENT, time=self.now - 10 * (150 - each), reason="x" * 4000), False)
+        log.close()
+        kept = self.query("SELECT count(*) FROM events WHERE time > 1000000000")[0][0]
+        right, self.now = self.now, 1000.0
+        log = self.make(max_bytes=1 << 20)
+        for each in range(200):
+            log.write_event(replace(EVENT, time=self.now, reason="y" * 4000), False)
+            if each == 150:
+                self.now = right
+        log.close()
+        self.assertEqual(self.counter(log, "history_kept"), 1.0)
+        self.assertEqual(
+            self.query("SELECT count(*) FROM events WHERE time > 1000000000")[0][0] >= kept, True
+        )
+        self.assertLessEqual(self.path.stat().st_size, 1 << 20)
 
     def test_the_size_has_a_limit_and_the_oldest_goes(self) -> None:
         """A file that would become too large loses its oldest rows, and nothing that is new."""
