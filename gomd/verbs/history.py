@@ -8,7 +8,7 @@ from typing import Any, Final
 from gomd.history.fields import KNOWN_FIELDS, NODE_FIELDS
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of, read
+from gomd.verbs.memory import ask_others, asked_by_daemon, in_order, memory_of, node_of, read
 from gomd.verbs.options import split_options
 from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
@@ -62,6 +62,8 @@ async def history(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
     until = parse_moment(given["--until"], now, "--until") if "--until" in given else now
     if since is None:
         since = max(0.0, min(now, until) - DEFAULT_SINCE)
+    if "--until" in given:
+        in_order(since, until)
     fields = _fields(plain[1])
     most = min(MAX_POINTS, MAX_ROWS // len(fields))
     points = words.whole_number(given.get("--points", str(DEFAULT_POINTS)), "--points", 1, most)

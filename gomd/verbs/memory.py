@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Relayed
 from libgomd.deadlines import within
-from libgomd.errors import GomdError, NotFound, NotPossible, TimedOut
+from libgomd.errors import GomdError, MalformedRequest, NotFound, NotPossible, TimedOut
 from libgomd.model import Caller, Node
 from libgomd.wire.lines import BLOCK, Request
 
@@ -37,6 +37,14 @@ def memory_of(parts: Parts, node: Node) -> str:
 def stamp(moment: float) -> str:
     """Return a moment as people read it, in UTC."""
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def in_order(since: float, until: float) -> None:
+    """Check that a time does not end before it begins. :raises MalformedRequest: it does."""
+    if since > until:
+        raise MalformedRequest(
+            f"--since {stamp(since)} is later than --until {stamp(until)}: give the earlier moment to --since"
+        )
 
 
 async def read(parts: Parts, caller: Caller, function: Callable[..., R], *arguments: Any) -> R:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from zope.interface import implementer
 
+from gomd.history.moments import MAX_EVENTS
 from gomd.history.none import NoHistory
 from gomd.interfaces import IHistory, RememberedEvent, RememberedTable
 from gomd.verbs.context import Parts
@@ -45,6 +46,9 @@ class Remembered(NoHistory):
         self.tables = {1: (OWN, OTHER)}
         self.hidden = False
         self.asked: list[tuple[Any, ...]] = []
+        self.kinds: list[Collection[str]] = []
+        self.stored = [STARTED, DOWN]
+        self.more: list[RememberedEvent] = []
         self.rows: list[HistoryRow] = [HistoryRow(THEN, "load", 1, 2.5, 4, 1, 1)]
         self.then: Sequence[Node] = [ALPHA, replace(GAMMA, status=ALPHA.status, load=300)]
         self.gone = Node(9, "delta", "10.0.0.9", Status.CONFIGURED)
@@ -69,9 +73,14 @@ class Remembered(NoHistory):
             return None
         return RememberedTable(node, 1, THEN, self.hidden, self.tables[node], frozenset({OWN.identity}))
 
-    def events(self, since: float, until: float) -> Sequence[RememberedEvent]:
-        stored = [RememberedEvent(STARTED, self.hidden), RememberedEvent(DOWN, self.hidden)]
-        return [each for each in stored if since <= each.event.time <= until]
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[RememberedEvent]:
+        self.kinds.append(kinds)
+        stored = [*self.more, *(RememberedEvent(each, self.hidden) for each in self.stored)]
+        return [
+            each
+            for each in stored
+            if since <= each.event.time <= until and (not kinds or each.event.kind.value in kinds)
+        ]
 
 
 class Remembering(ThreeNodes):
@@ -80,6 +89,7 @@ class Remembering(ThreeNodes):
     def __init__(self) -> None:
         self.history: IHistory = Remembered()
         self.hides = False
+        self.kept_event: Callable[[Event], Event] = lambda event: event
         super().__init__()
 
     def _parts(
@@ -87,7 +97,11 @@ class Remembering(ThreeNodes):
     ) -> Parts:
         parts = super()._parts(commands, tokens)
         return replace(
-            parts, history=self.history, hides_others=lambda: self.hides, measures=lambda: MEASURES
+            parts,
+            history=self.history,
+            hides_others=lambda: self.hides,
+            measures=lambda: MEASURES,
+            kept_event=lambda event: self.kept_event(event),
         )
 
 
@@ -128,6 +142,9 @@ def test_nothing_known_is_an_empty_block(node: Remembering) -> None:
     """Never zeros."""
     node.history.rows = []  # type: ignore[attr-defined]
     assert said(node, "history 1 load --since 3d") == ("201 0 rows of node 1 alpha", [])
+    assert said(node, f"history 1 load --since {START_TIME + 500}")[1] == []
+    assert said(node, "history 1 load --since 5m --until 5m")[1] == []
+    assert said(node, f"events --since {START_TIME + 500}")[1] == []
     assert said(node, "nodes --at 3d")[1] == []
     assert said(node, "ps --at 3d")[1] == []
     assert said(node, f"ps --at {START_TIME + 500}")[1] == []
@@ -146,6 +163,10 @@ def test_nothing_known_is_an_empty_block(node: Remembering) -> None:
         ("history 1 load --since", 400, "--since takes a value"),
         ("history 1 load --from 3", 400, "it has --since --until --points"),
         ("history 1 load --since 1 --since 2", 400, "given twice"),
+        ("history 1 load --since 5m --until 10m", 400, "is later than --until"),
+        ("events --since 5m --until 1h", 400, "give the earlier moment to --since"),
+        ("measures fork_", 404, "did you mean forks?"),
+        ("measures nosuch", 404, "`measures` lists what there is"),
         ("history 17 load", 404, "there is no node 17"),
         ("history gamma busy_percent", 404, "of other nodes only load,"),
         ("nodes 1", 400, "usage: nodes"),
@@ -271,6 +292,29 @@ def test_events_of_a_time(node: Remembering) -> None:
     node.history.hidden = True  # type: ignore[attr-defined]
     assert [row["kind"] for row in said(node, "events --since 2h", **ADA)[1]] == ["down", "up"]
     assert "up" in Talk(node).say("events")
+
+
+def test_events_of_a_kind_and_of_too_long_a_time(node: Remembering) -> None:
+    """The kind is asked of the history itself, and an answer that does not have all of them says so."""
+    history = node.history
+    assert isinstance(history, Remembered)
+    assert [row["kind"] for row in said(node, "events --since 2h --kind down")[1]] == ["down"]
+    assert history.kinds == [["down"]]
+    history.more = [RememberedEvent(replace(DOWN, time=THEN + at / 1e5), False) for at in range(MAX_EVENTS)]
+    assert (
+        "of the newest 10000 of that time: --kind and --until find others"
+        in said(node, "events --since 2h --newest 1")[0]
+    )
+
+
+def test_past_events_are_told_once_and_as_they_are_kept(node: Remembering) -> None:
+    """Where `[history] commands` keeps no command lines, those it remembers are not told either."""
+    node.kept_event = lambda event: replace(event, reason=event.reason.partition(":")[0])
+    node.publish(STARTED)
+    history = node.history
+    assert isinstance(history, Remembered)
+    history.stored = [node.kept_event(STARTED)]
+    assert [row["reason"] for row in said(node, "events --since 2h --kind started")[1]] == ["job 3 of bob"]
 
 
 def test_a_job_of_the_same_uid_on_another_node(node: Remembering) -> None:
