@@ -317,6 +317,13 @@ def test_past_events_are_told_once_and_as_they_are_kept(node: Remembering) -> No
     assert [row["reason"] for row in said(node, "events --since 2h --kind started")[1]] == ["job 3 of bob"]
 
 
+def test_a_checkpoint_is_an_event(node: Remembering) -> None:
+    """Its name is found again, with the moment."""
+    Talk(node).say("checkpoint before-lunch")
+    [row] = said(node, "events --since 1m --kind checkpoint")[1]
+    assert (row["time"], row["node"], row["reason"]) == (START_TIME, 1, "before-lunch")
+
+
 def test_a_job_of_the_same_uid_on_another_node(node: Remembering) -> None:
     """Where others are hidden, only the node that said it knows whose job it is; admins see all."""
     for by in (1, 3):
