@@ -12,6 +12,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Final
 
@@ -143,7 +144,10 @@ class Writer:
             self._log.warn("the history {path} was moved away: a new one is begun", path=self._path)
             self.disconnect()
         if self.locks_later and self.lock < 0:
-            self.lock = file.take_lock(self._path)
+            with suppress(
+                OSError
+            ):  # what cannot be locked may be written all the same, or the next step says why
+                self.lock = file.take_lock(self._path)
         use_wal = not file.on_network(self._path, self._read_mounts)
         if not use_wal:
             self._log.info(

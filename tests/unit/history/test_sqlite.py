@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from gomd.history.sqlite import SqliteHistory
 from gomd.history.sqlite.file import Unusable, file_system_of, on_network, take_lock
+from gomd.history.sqlite.retention import Retention
 from gomd.history.sqlite.schema import VERSION
 from gomd.interfaces import IHistory, ISampleLog
 from libgomd.errors import NotPossible, SourceUnavailable
@@ -273,6 +274,26 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual(self.query("SELECT count(*) FROM events"), [(1,)])
         self.assertEqual(len([*self.path.parent.glob("history.sqlite.damaged-*")]), 1)
 
+    def test_tables_that_are_not_all_there(self) -> None:
+        """Whatever took one away, or the number of their version: the file is set aside as damaged."""
+        for statement, reason in (
+            ("DROP TABLE minutes", "its table minutes is missing"),
+            ("PRAGMA user_version = 0", "it has tables, but their version is 0"),
+            ("PRAGMA user_version = -5", "it has tables, but their version is -5"),
+        ):
+            log = self.make()
+            log.write(NODE, SAMPLE)
+            log.close()
+            connection = sqlite3.connect(self.path)
+            connection.execute(statement)
+            connection.close()
+            for _daemon in range(2):
+                log = self.make()
+                log.write(NODE, SAMPLE)
+                log.close()
+            self.assertEqual(self.query("SELECT count(*) FROM recent"), [(1,)])
+            self.assertIn(reason, self.said[-1])
+
     def test_a_file_of_a_newer_gomd_is_refused(self) -> None:
         """Nothing in it changes, and whoever asks is told what to do."""
         log = self.make()
@@ -504,6 +525,19 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
         self.assertEqual(self.counter(log, "history_kept"), 1.0)
         self.assertLessEqual(self.path.stat().st_size, 1 << 20)
         self.assertTrue(log.reader.values(150, ["load"], self.now - 600, self.now, 1))
+
+    def test_after_a_burst_the_times_come_back(self) -> None:
+        """Within hours: what made them short is gone, and the file has room."""
+        log = self.make()
+        self.write_samples(log, self.now, 10)
+        log.close()
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(connection.close)
+        retention = Retention(1 << 24)
+        retention.factor = retention.others = 0.001
+        for _hour in range(3):
+            retention.expire(connection, self.now + 10.0, 7)
+        self.assertEqual((retention.factor, retention.others), (1.0, 1.0))
 
     def test_a_smaller_limit_gives_the_disk_back(self) -> None:
         """The oldest rows go, and the file becomes smaller, not only emptier."""
