@@ -51,7 +51,7 @@ class Retention:
 
     def expire(self, connection: sqlite3.Connection, now: float, own_id: int) -> None:
         """Remove what is too old, and give free pages back. Blocks; each statement is a transaction."""
-        # What is stored grows with the factor: where a burst has made it small, and is gone, it comes back soon.
+        # What is stored grows with the factor: where a burst has made it small, it comes back soon after it.
         room = _ROOMY * self.max_bytes / max(1, used_by(connection))
         if room > 1.0:
             grow = max(_GROW, room)
