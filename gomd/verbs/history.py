@@ -8,7 +8,16 @@ from typing import Any, Final
 from gomd.history.fields import KNOWN_FIELDS, NODE_FIELDS
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.memory import ask_others, asked_by_daemon, in_order, memory_of, node_of, read
+from gomd.verbs.memory import (
+    ask_others,
+    asked_by_daemon,
+    in_order,
+    knows_nothing,
+    memory_of,
+    node_of,
+    of_those_who_know,
+    read,
+)
 from gomd.verbs.options import split_options
 from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
@@ -80,8 +89,11 @@ async def history(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
     )
     if node.id != parts.members.own_id and node.up:
         answer = await _asked(parts, session, node, request)
-        if answer is not None:
+        if answer is not None and (since > now or not knows_nothing(answer)):
             return answer
+        if answer is not None:
+            remembered = _remembered(parts, session, node, fields, since, until, points, request)
+            return await of_those_who_know(answer, remembered)
     return await _remembered(parts, session, node, fields, since, until, points, request)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Relayed
+from gomd.verbs.replies import Relayed, Reply, Rows
 from libgomd.deadlines import within
 from libgomd.errors import GomdError, MalformedRequest, NotFound, NotPossible, TimedOut
 from libgomd.model import Caller, Node
@@ -21,6 +21,8 @@ R = TypeVar("R")
 READ_TIMEOUT: Final = 15.0
 OTHER_TIMEOUT: Final = 5.0
 MAX_OTHERS: Final = 6
+#: How the status line begins of an answer about a time of which nothing is known.
+_NOTHING: Final = ("0 rows of ", "0 processes of ", "0 nodes, ")
 
 
 def asked_by_daemon(session: ISession) -> bool:
@@ -74,6 +76,33 @@ async def node_of(parts: Parts, caller: Caller, key: str) -> Node:
         if found is None:
             raise
         return found
+
+
+def knows_nothing(reply: Reply) -> bool:
+    """
+    Return whether a node has said of a time that it remembers nothing of it, or keeps no history.
+
+    So does a machine that has come by the id of another one, or has lost its disk: others may know more. A
+    node that knows of processes, of which none was wanted, says how many there were.
+    """
+    if isinstance(reply, Rows):
+        return isinstance(reply.rows, Sequence) and not reply.rows
+    if not isinstance(reply, Relayed):
+        return False
+    return reply.code == NotPossible.code or (reply.code == BLOCK and reply.text.startswith(_NOTHING))
+
+
+async def of_those_who_know(reply: Reply, remembered: Awaitable[Reply | None]) -> Reply:
+    """Return what is remembered instead of ``reply``, which knows nothing; ``reply`` if that is nothing."""
+    try:
+        answer = await remembered
+    except GomdError:
+        return reply
+    if answer is None or knows_nothing(answer):
+        return reply
+    if isinstance(reply, Relayed) and reply.pieces is not None:
+        await reply.pieces.aclose()
+    return answer
 
 
 async def ask_others(parts: Parts, session: ISession, node: Node, request: Request) -> Relayed | None:

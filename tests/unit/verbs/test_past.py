@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jsonschema
@@ -16,8 +17,9 @@ from gomd.history.none import NoHistory
 from gomd.interfaces import IHistory, RememberedEvent, RememberedTable
 from gomd.verbs.context import Parts
 from gomd.verbs.schemas import DIRECTORY
-from libgomd.model import Event, EventKind, HistoryRow, Measure, Node, Output, Role, Status
+from libgomd.model import Event, EventKind, HistoryRow, Measure, Node, Output, Process, Role, Status
 from libgomd.testing import START_TIME
+from libgomd.wire.lines import Request
 from tests.unit.protocols.talk import Talk, a_process
 from tests.unit.verbs.three_nodes import ALPHA, BETA, GAMMA, ThreeNodes
 
@@ -43,7 +45,7 @@ class Remembered(NoHistory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tables = {1: (OWN, OTHER)}
+        self.tables: dict[int, tuple[Process, ...]] = {1: (OWN, OTHER)}
         self.hidden = False
         self.asked: list[tuple[Any, ...]] = []
         self.kinds: list[Collection[str]] = []
@@ -231,6 +233,39 @@ def test_processes_of_a_node_that_is_down(node: Remembering) -> None:
     ))  # fmt: skip
     node.peers.answer = lambda number, request: (201, "0 processes of node 3 gamma")
     assert said(node, "@gamma ps --at 59m")[0].startswith("201 0 processes of node 3 gamma at ")
+
+
+def answering(code: int, text: str, number: int, request: Request) -> tuple[int, str]:
+    """Answer for another node."""
+    return code, text
+
+
+def test_a_machine_that_has_come_by_the_id_of_another_one(node: Remembering) -> None:
+    """It knows nothing of the time before: that is answered from memory, and what it knows is its own."""
+    history = node.history
+    assert isinstance(history, Remembered)
+    memory = ", as node 1 alpha remembers them"
+    history.tables[2] = (replace(OWN, node=2, home=2, identity="2-5-100"),)
+    for line, text in (
+        ("history beta load --since 1h", "0 rows of node 2 beta"),
+        ("@2 history 2 load --since 1h", "0 rows of node 2 beta"),
+        ("@2 ps --at 59m", "0 processes of node 2 beta at 2001-09-09T00:47:40Z"),
+    ):
+        for code, heard in ((201, text), (405, "this node keeps no history that can be read")):
+            node.peers.answer = partial(answering, code, heard)
+            first, rows = said(node, line)
+            assert (first.endswith(memory), len(rows)) == (True, 1), (line, code)
+    for line, text in (
+        ("@2 ps --at 59m --match nothing", "0 of 312 processes of node 2 beta at 2001-09-09T00:47:40Z"),
+        ("@2 ps --at 3d", "0 processes of node 2 beta at 2001-09-06T01:46:40Z"),
+        (f"history 2 load --since {START_TIME + 9}", "0 rows of node 2 beta"),
+        ("@2 ps", "0 processes"),
+    ):
+        node.peers.answer = partial(answering, 201, text)
+        assert said(node, line) == (f"201 {text}", [])
+    node.peers.answer = lambda number, request: (405, "it keeps none")
+    del history.tables[2]
+    assert said(node, "@2 ps --at 59m")[0] == "405 it keeps none"
 
 
 def test_a_daemon_that_is_asked_asks_no_further(node: Remembering) -> None:
