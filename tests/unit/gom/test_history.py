@@ -86,6 +86,15 @@ def test_a_gap_stands_in_the_table() -> None:
     assert len(lines) == 6
 
 
+@pytest.mark.parametrize("step", [0.864, 2 / 3, 0.1])
+def test_steps_that_are_shorter_than_from_sample_to_sample(step: float) -> None:
+    """They are no gaps: a row a second is all there is. What was not sampled for longer is one."""
+    samples = [at for at in range(60) if not 30 <= at < 40]
+    found = rows(*(int(at / step) * step for at in samples))
+    gaps = [line for line in table(found) if "nothing is known" in line]
+    assert len(gaps) == 1
+
+
 def test_blocks() -> None:
     """From the smallest to the largest, with nothing where nothing is known."""
     assert list(block_lines(rows(0, 1, 2, 3, 5), 40)) == ["load ▁▂▄▅ █ 0 to 5"]
