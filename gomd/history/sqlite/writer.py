@@ -211,7 +211,8 @@ class Writer:
     def _make_room(self) -> None:
         assert self._connection is not None
         used = used_by(self._connection)
-        self.retention.thin(self._connection, self._wall(), self._own_id, 0.9 * used)
+        now = self._expiry.trusted(self._monotonic(), self._wall())
+        self.retention.thin(self._connection, now, self._own_id, 0.9 * used)
 
     def _maintain(self) -> None:
         """Merge what is enough for a block, and remove what is too old."""

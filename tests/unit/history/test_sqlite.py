@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from gomd.history.sqlite import SqliteHistory
+from gomd.history.sqlite.expiry_times import ExpiryTimes
 from gomd.history.sqlite.file import Unusable, file_system_of, on_network, take_lock
 from gomd.history.sqlite.retention import Retention
 from gomd.history.sqlite.schema import VERSION
@@ -493,6 +494,18 @@ class SqliteTests(SampleLogContract, HistoryContract, SynchronousTestCase):
             self.query("SELECT count(*) FROM events WHERE time > 1000000000")[0][0] >= kept, True
         )
         self.assertLessEqual(self.path.stat().st_size, 1 << 20)
+
+    def test_a_full_file_is_thinned_by_a_clock_that_goes_steadily(self) -> None:
+        """A clock that is set wrong for a moment, a year ahead or to 1970, makes no room at once."""
+        start = 1_700_000_000.0
+        for step in (365 * 86400.0, -start):
+            times = ExpiryTimes(100.0)
+            self.assertEqual(times.trusted(100.0, start), start)
+            self.assertFalse(times.is_time(110.0, start + 10.0))
+            self.assertEqual(times.trusted(120.0, start + 20.0 + step), start + 20.0)
+            self.assertEqual(times.trusted(700.0, start + 600.0 + step), start + 600.0)
+            self.assertEqual(times.trusted(721.0, start + 621.0 + step), start + 621.0 + step)
+            self.assertEqual(times.trusted(730.0, start + 630.0), start + 630.0 + step)
 
     def test_the_size_has_a_limit_and_the_oldest_goes(self) -> None:
         """A file that would become too large loses its oldest rows, and nothing that is new."""
