@@ -36,6 +36,9 @@ _HEADINGS: Final = ("TIME", "FIELD", "MIN", "MEAN", "MAX")
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 #: Columns of a terminal that the name and the numbers beside a line of blocks take.
 _BESIDE: Final = 44
+#: Seconds from which on every step of an answer has a row; and that are no gap between single samples.
+_MINUTE: Final = 60.0
+_SHORTEST_GAP: Final = 2.5
 
 Rows = Sequence[dict[str, Any]]
 
@@ -69,8 +72,9 @@ def table(rows: Rows) -> Iterable[str]:
     """Yield the lines of a table; a gap in which nothing is known has a line of its own."""
     cells: list[tuple[str, ...]] = [_HEADINGS]
     step, last = _step(rows), None
+    longest = 1.5 * step if step >= _MINUTE else max(_SHORTEST_GAP, _usual(rows) + step / 2)
     for row in rows:
-        if last is not None and step and row["time"] - last > 1.5 * step:
+        if last is not None and step and row["time"] - last > longest:
             cells.append(("-", f"nothing is known for {_duration(row['time'] - last - step)}"))
         last = row["time"]
         cells.append((
@@ -118,6 +122,17 @@ def _step(rows: Rows) -> float:
     """Return the seconds from row to row of a field, the smallest distance; 0 for a single row."""
     times = sorted({row["time"] for row in rows})
     return min((after - before for before, after in pairwise(times)), default=0.0)
+
+
+def _usual(rows: Rows) -> float:
+    """
+    Return the seconds between two rows that nine of ten are not farther apart; 0 for a single row.
+
+    Where the steps of an answer are shorter than the time from sample to sample, some of them are empty.
+    """
+    times = sorted({row["time"] for row in rows})
+    apart = sorted(after - before for before, after in pairwise(times))
+    return apart[(len(apart) - 1) * 9 // 10] if apart else 0.0
 
 
 def _stamp(moment: float) -> str:

@@ -24,13 +24,22 @@ def last_time(text: str, now: float, local: Callable[[float], time.struct_time] 
         return text
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
     today = local(now)
-    for days in range(3):  # a day with a change of the clock may lack that time
-        at = time.mktime((
-            today.tm_year, today.tm_mon, today.tm_mday - days, hour, minute, second, 0, 0, -1,
-        ))  # fmt: skip
-        if at <= now:
-            return str(int(at))
+    for days in range(3):
+        date = (today.tm_year, today.tm_mon, today.tm_mday - days, hour, minute, second, 0, 0)
+        # A day with a change of the clock may lack that time, or have it twice.
+        found_then = [at for is_dst in (-1, 0, 1) if (at := _seconds_of((*date, is_dst))) is not None]
+        there = [at for at in found_then if at <= now and local(at)[3:6] == (hour, minute, second)]
+        if there:
+            return str(int(max(there)))
     return text
+
+
+def _seconds_of(date: tuple[int, ...]) -> float | None:
+    """Return the seconds since the epoch of a local date and time; None for one that the clock has not."""
+    try:
+        return time.mktime(date)  # type: ignore[arg-type]
+    except (OverflowError, ValueError):
+        return None
 
 
 def with_moments(words: Sequence[str], now: float) -> tuple[str, ...]:

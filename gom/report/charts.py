@@ -18,22 +18,28 @@ _STYLE: Final = Style(
     legend_font_size=12, title_font_size=14, major_label_font_size=11, stroke_width=1.5,
     colors=("#2563eb", "#dc2626", "#059669", "#7c3aed"),
 )  # fmt: skip
+_DASHED: Final = {"width": 1.5, "dasharray": "4, 3"}
 
 #: Points of a line: a moment and a value, None where nothing is known.
 Line = Sequence[tuple[float, float | None]]
 
 
 def chart(
-    title: str, lines: Mapping[str, Line], since: float, until: float, shown: Callable[[float], str]
+    title: str,
+    lines: Mapping[str, Line],
+    since: float,
+    until: float,
+    shown: Callable[[float], str],
+    marks: Sequence[float] = (),
 ) -> str:
     """
     Return a chart as SVG.
 
-    :param shown: gives the text of a value at the axis.
+    :param shown: gives the text of a value at the axis. :param marks: moments with an upright line.
     """
     drawn: Any = pygal.DateTimeLine(
         style=_STYLE, width=_WIDTH, height=_HEIGHT, js=(), show_dots=False,
-        legend_at_bottom=True, legend_at_bottom_columns=len(lines), allow_interruptions=True,
+        legend_at_bottom=True, legend_at_bottom_columns=len(lines) + bool(marks), allow_interruptions=True,
         disable_xml_declaration=True, title=title, include_x_axis=True, explicit_size=False,
         x_value_formatter=lambda at: at.strftime("%d. %H:%M"), value_formatter=shown,
         xrange=(_moment(since), _moment(until)),
@@ -41,6 +47,10 @@ def chart(
     drawn.x_labels = [_moment(since + (until - since) * part / 6) for part in range(7)]
     for name, line in lines.items():
         drawn.add(name, [(_moment(at), value) for at, value in with_gaps(line)])
+    values = [value for line in lines.values() for _at, value in line if value is not None]
+    if marks and values:
+        upright = [(at, value) for at in marks for value in (0.0, max(*values, 1.0), None)]
+        drawn.add("checkpoint", [(_moment(at), value) for at, value in upright], stroke_style=_DASHED)
     return _SCRIPT.sub("", drawn.render(is_unicode=True))
 
 

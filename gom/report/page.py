@@ -71,11 +71,18 @@ def _node(facts: Facts, each: NodeFacts) -> Iterator[str]:
     if by:
         yield f"<p class='note'>As node {', '.join(map(str, sorted(by)))} remembers it.</p>"
     load = each.rows.get("load", ())
+    marks = [e for e in facts.events if e.kind is EventKind.CHECKPOINT and e.node == each.node.id]
+    if marks:
+        named = "; ".join(f"{_stamp(mark.time)} {mark.reason}" for mark in marks)
+        yield f"<p class='note'>Checkpoints: {_text(named)}</p>"
+    times = [mark.time for mark in marks]
     if not load:
         yield "<p class='note'>Nothing is known of this time.</p>"
     else:
         lines = {"mean": _line(load, "mean"), "largest": _line(load, "max")}
-        yield _drawn("Load (100 is one busy standard processor)", lines, facts, lambda value: f"{value:.0f}")
+        yield _drawn(
+            "Load (100 is one busy standard processor)", lines, facts, lambda value: f"{value:.0f}", times
+        )
         lines = {
             name: [
                 (at, None if value is None else value / _GIGA)
@@ -85,10 +92,10 @@ def _node(facts: Facts, each: NodeFacts) -> Iterator[str]:
             if each.rows.get(field)
         }
         if lines:
-            yield _drawn("Memory, GiB", lines, facts, lambda value: f"{value:.1f}")
+            yield _drawn("Memory, GiB", lines, facts, lambda value: f"{value:.1f}", times)
     if each.rows.get("processes"):
         lines = {"processes": _line(each.rows["processes"], "mean")}
-        yield _drawn("Processes", lines, facts, lambda value: f"{value:.0f}")
+        yield _drawn("Processes", lines, facts, lambda value: f"{value:.0f}", times)
     if away := downtimes(facts, each.node.id):
         yield _table(
             ("Down from", "until"),
@@ -126,8 +133,14 @@ def _events(facts: Facts) -> Iterator[str]:
     yield "</section>"
 
 
-def _drawn(title: str, lines: Mapping[str, Line], facts: Facts, shown: Callable[[float], str]) -> str:
-    return f"<div>{chart(title, lines, facts.since, facts.until, shown)}</div>"
+def _drawn(
+    title: str,
+    lines: Mapping[str, Line],
+    facts: Facts,
+    shown: Callable[[float], str],
+    marks: Sequence[float],
+) -> str:
+    return f"<div>{chart(title, lines, facts.since, facts.until, shown, marks)}</div>"
 
 
 def _line(rows: Sequence[HistoryRow], name: str) -> list[tuple[float, float | None]]:

@@ -21,6 +21,20 @@ def without_command(process: Process, names: bool) -> Process:
     return replace(process, command=name, name=name)
 
 
+def event_without_command(event: Event, names: bool) -> Event:
+    """Return ``event`` without the command line in its reason. ``names`` as in `without_command`."""
+    head, colon, command = event.reason.partition(": ")
+    if event.kind not in _WITH_COMMAND or not colon:
+        return event
+    return replace(event, reason=f"{head}{colon}{_program(command, names)}")
+
+
+def _program(command: str, names: bool) -> str:
+    """Return the name of the program of a command line, empty when it does not stay."""
+    words = command.split(maxsplit=1)
+    return words[0].rpartition("/")[2] if words and names else ""
+
+
 @implementer(ISampleLog)
 class WithoutCommands:
     """
@@ -66,19 +80,11 @@ class WithoutCommands:
 
     def write_event(self, event: Event, hidden: bool) -> None:
         """See `ISampleLog.write_event`."""
-        if event.kind in _WITH_COMMAND:
-            head, colon, command = event.reason.partition(": ")
-            event = replace(event, reason=f"{head}{colon}{self._program(command)}" if colon else head)
-        self._log.write_event(event, hidden)
+        self._log.write_event(event_without_command(event, self._names), hidden)
 
     def write_jobs(self, jobs: Sequence[Job], now: float) -> None:
         """See `ISampleLog.write_jobs`."""
-        self._log.write_jobs([replace(job, command=self._program(job.command)) for job in jobs], now)
-
-    def _program(self, command: str) -> str:
-        """Return the name of the program of a command line."""
-        words = command.split(maxsplit=1)
-        return words[0].rpartition("/")[2] if words and self._names else ""
+        self._log.write_jobs([replace(job, command=_program(job.command, self._names)) for job in jobs], now)
 
     def write_remembered(self, table: RememberedTable) -> None:
         """See `ISampleLog.write_remembered`."""

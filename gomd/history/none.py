@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NoReturn
 
 from zope.interface import implementer
@@ -84,7 +84,7 @@ class NoHistory:
         """See `IHistory.processes_at`."""
         self._refuse()
 
-    def events(self, since: float, until: float) -> Sequence[RememberedEvent]:
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[RememberedEvent]:
         """See `IHistory.events`."""
         self._refuse()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from zope.interface import Attribute, Interface
@@ -140,8 +140,12 @@ class IHistory(Interface):
     def processes_at(node: int, moment: float) -> RememberedTable | None:
         """Return the processes of ``node`` at ``moment``; None when they are not known."""
 
-    def events(since: float, until: float) -> Sequence[RememberedEvent]:
-        """Return the events from ``since`` to ``until``, oldest first; the newest `MAX_EVENTS` of them."""
+    def events(since: float, until: float, kinds: Collection[str] = ()) -> Sequence[RememberedEvent]:
+        """
+        Return the events from ``since`` to ``until``, oldest first; the newest `MAX_EVENTS` of them.
+
+        :param kinds: values of `EventKind`, empty for all.
+        """
 
     def page(cursor: str, stream: str) -> HistoryPage:
         """

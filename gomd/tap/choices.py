@@ -80,9 +80,9 @@ def _sqlite(config: Config, node_id: int, wall: Wall) -> tuple[ISampleLog, IHist
     except Unusable as error:
         raise ConfigError([f"[history] file: {error}"]) from error
     except OSError:
-        lock = -1  # the disk cannot be written now: the store says so, and tries again
+        lock = -1  # the disk cannot be written now: the store says so, and tries again, also to lock it
     gap = max(60.0, 3 * config.collector.processes_period)
-    store = SqliteHistory(history.file, node_id, history.max_bytes, wall, lock, gap)
+    store = SqliteHistory(history.file, node_id, history.max_bytes, wall, lock, gap, locks_later=lock < 0)
     return store, store.reader
 
 

@@ -28,7 +28,7 @@ from gomd.tap.monotonic import seconds_since_boot
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
-from gomd.tap.recording import kept_command_of, recording_of
+from gomd.tap.recording import kept_command_of, kept_event_of, recording_of
 from gomd.tap.ways_in import WaysIn
 from gomd.tree.cluster_tree import ClusterTree
 from gomd.tree.orders import WrittenOrders
@@ -209,6 +209,7 @@ def make_parts(
         measures=node.measuring.latest,
         holdings=node.source.holdings,
         kept_command=kept_command_of(config),
+        kept_event=kept_event_of(config),
         examine=examining.examine,
         survey=examining.survey,
         paths=network.paths,

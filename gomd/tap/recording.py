@@ -16,7 +16,7 @@ from gomd.tap.job_parts import JobParts
 from gomd.tap.network import Network
 from gomd.tap.no_network import NoNetwork
 from gomd.tap.node import NodeParts
-from libgomd.model import Caller, Process, Role
+from libgomd.model import Caller, Event, Process, Role
 from libgomd.wallclock import Wall
 
 _EVERYBODY: Final = Caller(Role.ADMIN, "", None, "history")
@@ -56,3 +56,12 @@ def kept_command_of(config: Config) -> Callable[[Process], Process]:
     from gomd.history.commands import without_command
 
     return partial(without_command, names=config.history.commands == "name")
+
+
+def kept_event_of(config: Config) -> Callable[[Event], Event]:
+    """Return the function that removes from an event the text that `[history] commands` does not keep."""
+    if config.history.commands == "full":
+        return lambda event: event
+    from gomd.history.commands import event_without_command
+
+    return partial(event_without_command, names=config.history.commands == "name")

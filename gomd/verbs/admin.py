@@ -11,7 +11,7 @@ from gomd.verbs.replies import Reply, Rows, ValueReply
 from gomd.verbs.switches import REASON, note, reason_in
 from gomd.verbs.table import Verb
 from libgomd.errors import MalformedRequest
-from libgomd.model import MAX_SPEED, Output, Role
+from libgomd.model import MAX_SPEED, Event, EventKind, Output, Role
 from libgomd.wire.tree import MAX_TREE_SPEED, TreePath
 
 #: Verb -> (file of /proc/hpc/admin, value, meaning), as in openMosix's mosctl.
@@ -68,11 +68,13 @@ async def do(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Rep
 
 
 async def checkpoint(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """Write a mark into the sample log, to find this moment again."""
+    """Write a mark into the history, and publish it as an event, to find this moment again."""
     name = arguments[0]
     if not name or len(name) > 80 or any(char.isspace() for char in name):
         raise MalformedRequest("NAME must be one word of at most 80 characters")
-    await parts.threads.run(5.0, parts.sample_log.checkpoint, name, parts.wall())
+    now, own = parts.wall(), parts.collector.own
+    await parts.threads.run(5.0, parts.sample_log.checkpoint, name, now)
+    parts.events.publish(Event(now, EventKind.CHECKPOINT, own.id, own.name, name, own.id))
     return ValueReply(f"checkpoint {name}")
 
 

@@ -36,7 +36,7 @@ from gomd.jobs.ownership import Annotations
 from gomd.verbs.branches import FAN_OUT
 from gomd.verbs.intermediates import Intermediates
 from libgomd.errors import NotPossible
-from libgomd.model import Caller, Counter, Finding, Holdings, Measure, Process, Role, Switch
+from libgomd.model import Caller, Counter, Event, Finding, Holdings, Measure, Process, Role, Switch
 from libgomd.wallclock import Wall
 from libgomd.wire.lines import Request
 
@@ -100,6 +100,7 @@ class Parts:
     :ivar switch_notes: knows who set the switches of this node, and why.
     :ivar measures: gives the newest measures of this node.
     :ivar kept_command: removes from a process what `[history] commands` says is not kept of it.
+    :ivar kept_event: does the same for an event.
     :ivar holdings: reads what processes hold; blocks: see `INodeSource.holdings`.
     :ivar counters: gives what all parts have counted, for `stats`.
     :ivar sign_in: where browsers sign in.
@@ -145,6 +146,7 @@ class Parts:
         Holdings() for _ in asked
     ]
     kept_command: Callable[[Process], Process] = lambda process: process
+    kept_event: Callable[[Event], Event] = lambda event: event
     examine: Callable[[bool], Sequence[Finding]] = lambda _shows_paths: ()
     survey: Callable[[], ISurvey] = NoSurvey
     paths: Callable[[], Awaitable[Sequence[Finding]]] = no_paths

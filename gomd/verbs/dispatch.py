@@ -11,7 +11,7 @@ from gomd.verbs.context import ISession, Parts
 from gomd.verbs.fan_out import NODE_TIMEOUT, PATIENT_NODE_TIMEOUT, ask_everywhere
 from gomd.verbs.forwarding import Asking
 from gomd.verbs.kept_shares import KeptShares
-from gomd.verbs.memory import node_of
+from gomd.verbs.memory import knows_nothing, node_of, of_those_who_know
 from gomd.verbs.quotas import Group, Quotas, ReleasingRows
 from gomd.verbs.relay_gates import Gates
 from gomd.verbs.replies import Relayed, Reply, Replying
@@ -146,7 +146,8 @@ class Dispatch:
         """
         Ask another node; the request counts for the caller's quota until its answer is complete.
 
-        What is about the past is answered from memory when that node cannot be reached.
+        What is about the past is answered from memory when that node cannot be reached, or remembers nothing
+        of that time itself.
         """
         release = self._forwards.take(session.caller)
         try:
@@ -159,6 +160,10 @@ class Dispatch:
                 if answer is None:
                     raise
                 reply = answer
+            else:
+                if verb.remembered is not None and knows_nothing(reply):
+                    remembered = verb.remembered(self.parts, session, node, request.arguments)
+                    reply = await of_those_who_know(reply, remembered)
         except BaseException:
             release()
             raise

@@ -8,7 +8,16 @@ from typing import Any, Final
 from gomd.history.fields import KNOWN_FIELDS, NODE_FIELDS
 from gomd.verbs import arguments as words
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of, read
+from gomd.verbs.memory import (
+    ask_others,
+    asked_by_daemon,
+    in_order,
+    knows_nothing,
+    memory_of,
+    node_of,
+    of_those_who_know,
+    read,
+)
 from gomd.verbs.options import split_options
 from gomd.verbs.replies import Relayed, Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
@@ -62,6 +71,8 @@ async def history(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
     until = parse_moment(given["--until"], now, "--until") if "--until" in given else now
     if since is None:
         since = max(0.0, min(now, until) - DEFAULT_SINCE)
+    if "--until" in given:
+        in_order(since, until)
     fields = _fields(plain[1])
     most = min(MAX_POINTS, MAX_ROWS // len(fields))
     points = words.whole_number(given.get("--points", str(DEFAULT_POINTS)), "--points", 1, most)
@@ -78,8 +89,11 @@ async def history(parts: Parts, session: ISession, arguments: tuple[str, ...]) -
     )
     if node.id != parts.members.own_id and node.up:
         answer = await _asked(parts, session, node, request)
-        if answer is not None:
+        if answer is not None and (since > now or not knows_nothing(answer)):
             return answer
+        if answer is not None:
+            remembered = _remembered(parts, session, node, fields, since, until, points, request)
+            return await of_those_who_know(answer, remembered)
     return await _remembered(parts, session, node, fields, since, until, points, request)
 
 

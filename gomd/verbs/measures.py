@@ -5,7 +5,9 @@ from __future__ import annotations
 from gomd.verbs.context import ISession, Parts
 from gomd.verbs.replies import Reply, Rows, TextColumn
 from gomd.verbs.table import Verb
+from libgomd.errors import NotFound
 from libgomd.model import Measure, Role
+from libgomd.similar_names import most_similar
 
 
 def _labels(measure: Measure) -> str:
@@ -21,8 +23,20 @@ _COLUMNS = (
 
 
 def measures(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply:
-    """List the measures, or those whose names begin with a word."""
-    found = [each for each in parts.measures() if not arguments or each.name.startswith(arguments[0])]
+    """
+    List the measures, or those whose names begin with a word.
+
+    :raises NotFound: there is none; a misspelt name must not look like a value that is not there now.
+    """
+    measured = parts.measures()
+    if not arguments or not arguments[0]:
+        return Rows(f"{len(measured)} measures", measured, _COLUMNS)
+    found = [each for each in measured if each.name.startswith(arguments[0])]
+    if not found:
+        word = arguments[0][:40]
+        near = most_similar(word, sorted({each.name for each in measured}))
+        hint = f"did you mean {near}?" if near else "`measures` lists what there is"
+        raise NotFound(f"this node has no measure whose name begins with {word}: {hint}")
     return Rows(f"{len(found)} measures", found, _COLUMNS)
 
 

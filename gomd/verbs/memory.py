@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.replies import Relayed
+from gomd.verbs.replies import Relayed, Reply, Rows
 from libgomd.deadlines import within
-from libgomd.errors import GomdError, NotFound, NotPossible, TimedOut
+from libgomd.errors import GomdError, MalformedRequest, NotFound, NotPossible, TimedOut
 from libgomd.model import Caller, Node
 from libgomd.wire.lines import BLOCK, Request
 
@@ -21,6 +21,8 @@ R = TypeVar("R")
 READ_TIMEOUT: Final = 15.0
 OTHER_TIMEOUT: Final = 5.0
 MAX_OTHERS: Final = 6
+#: How the status line begins of an answer about a time of which nothing is known.
+_NOTHING: Final = ("0 rows of ", "0 processes of ", "0 nodes, ")
 
 
 def asked_by_daemon(session: ISession) -> bool:
@@ -37,6 +39,14 @@ def memory_of(parts: Parts, node: Node) -> str:
 def stamp(moment: float) -> str:
     """Return a moment as people read it, in UTC."""
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def in_order(since: float, until: float) -> None:
+    """Check that a time does not end before it begins. :raises MalformedRequest: it does."""
+    if since > until:
+        raise MalformedRequest(
+            f"--since {stamp(since)} is later than --until {stamp(until)}: give the earlier moment to --since"
+        )
 
 
 async def read(parts: Parts, caller: Caller, function: Callable[..., R], *arguments: Any) -> R:
@@ -66,6 +76,33 @@ async def node_of(parts: Parts, caller: Caller, key: str) -> Node:
         if found is None:
             raise
         return found
+
+
+def knows_nothing(reply: Reply) -> bool:
+    """
+    Return whether a node has said of a time that it remembers nothing of it, or keeps no history.
+
+    So does a machine that has come by the id of another one, or has lost its disk: others may know more. A
+    node that knows of processes, of which none was wanted, says how many there were.
+    """
+    if isinstance(reply, Rows):
+        return isinstance(reply.rows, Sequence) and not reply.rows
+    if not isinstance(reply, Relayed):
+        return False
+    return reply.code == NotPossible.code or (reply.code == BLOCK and reply.text.startswith(_NOTHING))
+
+
+async def of_those_who_know(reply: Reply, remembered: Awaitable[Reply | None]) -> Reply:
+    """Return what is remembered instead of ``reply``, which knows nothing; ``reply`` if that is nothing."""
+    try:
+        answer = await remembered
+    except GomdError:
+        return reply
+    if answer is None or knows_nothing(answer):
+        return reply
+    if isinstance(reply, Relayed) and reply.pieces is not None:
+        await reply.pieces.aclose()
+    return answer
 
 
 async def ask_others(parts: Parts, session: ISession, node: Node, request: Request) -> Relayed | None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from gomd.history.moments import MAX_EVENTS
 from gomd.history.nearby import MAX_RECORDED
 from gomd.interfaces import RememberedEvent, RememberedTable
 from gomd.verbs.context import ISession, Parts
-from gomd.verbs.memory import ask_others, asked_by_daemon, memory_of, node_of, read, stamp
+from gomd.verbs.memory import ask_others, asked_by_daemon, in_order, memory_of, node_of, read, stamp
 from gomd.verbs.replies import Reply
 from gomd.verbs.selection import Selection
 from libgomd.errors import NotFound, NotPossible
-from libgomd.model import Caller, Event, Node, Process, Role
+from libgomd.model import Caller, Event, EventKind, Node, Process, Role
 from libgomd.wire.lines import Request
 from libgomd.wire.moments import parse_moment
 
@@ -120,29 +121,43 @@ async def remembered_ps(
     return reply
 
 
-async def events_since(parts: Parts, caller: Caller, given: dict[str, str]) -> tuple[str, Sequence[Event]]:
-    """Return the status text and the events of a time, those of the last seconds included."""
+async def events_since(
+    parts: Parts, caller: Caller, given: dict[str, str], kinds: Collection[EventKind] = ()
+) -> tuple[str, Sequence[Event]]:
+    """
+    Return a note for the status text and the events of a time, those of the last seconds included.
+
+    :param kinds: only events of these kinds; empty for all.
+    :raises MalformedRequest: a moment is none, or the time ends before it begins.
+    """
     now = parts.wall()
     since = parse_moment(given["--since"], now, "--since") if "--since" in given else 0.0
     until = parse_moment(given["--until"], now, "--until") if "--until" in given else now + MAX_AHEAD
+    if "--until" in given:
+        in_order(since, until)
     hides = parts.hides_others()
     note = ""
+    names = sorted(kind.value for kind in kinds)
     try:
-        stored: Sequence[RememberedEvent] = await read(parts, caller, parts.history.events, since, until)
+        stored: Sequence[RememberedEvent] = await read(
+            parts, caller, parts.history.events, since, until, names
+        )
     except NotPossible as error:
         stored, note = (), f", only those since the start of this daemon: {error.text}"
+    if len(stored) >= MAX_EVENTS:
+        note = f", of the newest {MAX_EVENTS} of that time: --kind and --until find others"
     known = {_key(each.event) for each in stored}
     newest = [
         RememberedEvent(event, hides)
-        for event in parts.events.recent()
-        if since <= event.time <= until and _key(event) not in known
+        for event in map(parts.kept_event, parts.events.recent())
+        if since <= event.time <= until and (not kinds or event.kind in kinds) and _key(event) not in known
     ]
     found = [
         each.event
         for each in sorted((*stored, *newest), key=lambda each: each.event.time)
         if each.event.uid is None or not (hides or each.hidden) or _owns(parts, caller, each.event)
     ]
-    return f"{len(found)} events{note}", found
+    return note, found
 
 
 def _owns(parts: Parts, caller: Caller, event: Event) -> bool:

@@ -55,9 +55,9 @@ def events(parts: Parts, session: ISession, arguments: tuple[str, ...]) -> Reply
 
 
 async def _events_then(parts: Parts, session: ISession, wanted: EventSelection) -> Reply:
-    text, found = await events_since(parts, session.caller, wanted.times)
+    note, found = await events_since(parts, session.caller, wanted.times, wanted.kinds)
     found = wanted.of(found)
-    return Rows(f"{len(found)} events{text.partition(' events')[2]}", found, EVENT_COLUMNS)
+    return Rows(f"{len(found)} events{note}", found, EVENT_COLUMNS)
 
 
 async def _next_events(parts: Parts, session: ISession) -> AsyncGenerator[Event, None]:

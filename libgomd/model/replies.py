@@ -18,6 +18,7 @@ class EventKind(str, enum.Enum):
     MIGRATED = "migrated"
     STARTED = "started"
     ENDED = "ended"
+    CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)

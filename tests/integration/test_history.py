@@ -162,8 +162,12 @@ def test_a_dead_node_is_remembered_by_the_others(three: list[Daemon]) -> None:
     """Its load and its busiest processes are told by a node that heard it, which says so."""
     first, second, third = three
     until(lambda: sum(row["up"] for row in rows(first, "nodes")) == 3)
-    until(lambda: rows(first, "ps", "--at", "0s", "--of", "3"))
-    until(lambda: rows(second, "ps", "--at", "0s", "--of", "3"))
+    end = time.monotonic() + 4 * PATIENCE
+    for each in (first, second):  # one that remembers nothing yet asks the other
+        with each.connect_unix() as line:
+            while f"as node {1 + (each is second)} " not in line.ask("ps --at 0s --of 3").text:
+                assert time.monotonic() < end, "it never remembered"
+                time.sleep(0.2)
     until(lambda: [row for row in rows(first, "nodes", "--at", "0s") if row["id"] == 3])
     third.signal(signal.SIGKILL)
     until(lambda: not next(row for row in rows(first, "nodes") if row["id"] == 3)["up"])

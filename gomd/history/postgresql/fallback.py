@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, TypeVar
 
 from zope.interface import implementer
@@ -85,11 +85,11 @@ class DatabaseOrFile:
         found = self._first(lambda history: history.processes_at(node, moment))
         return self._file.processes_at(node, moment) if found is None else found
 
-    def events(self, since: float, until: float) -> Sequence[RememberedEvent]:
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[RememberedEvent]:
         """See `IHistory.events`: those of this node's file, and those that other nodes know."""
-        own = self._file.events(since, until)
+        own = self._file.events(since, until, kinds)
         try:
-            others = self._read(lambda history: history.events(since, until))
+            others = self._read(lambda history: history.events(since, until, kinds))
         except (SourceUnavailable, NotPossible, TimedOut):
             return own
         known = {each.event for each in own}

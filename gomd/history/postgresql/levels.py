@@ -11,6 +11,7 @@ from gomd.history.answers import HOURS, LEVEL_SECONDS, MINUTES, SECONDS, Steps, 
 from gomd.history.fields import NODE_FIELDS
 from gomd.history.postgresql.connecting import Connection
 from gomd.history.postgresql.schema import SAMPLE_FIELDS
+from libgomd.wire.moments import MAX_MOMENT
 
 _RANGED: Final = ("load", "util", "mem", "rmem")
 _TABLES: Final = {MINUTES: "minutes", HOURS: "hours"}
@@ -65,13 +66,16 @@ class _Values:
         if level == SECONDS:
             start, _end = self._ends("samples" if self._name in SAMPLE_FIELDS else "measures")
             return start or 0.0, _NEVER
-        start, end = self._ends(_TABLES[level])
-        if start is None or end is None:
+        start, end = self._ends(_TABLES[level], self._steps.until)
+        if start is None:
             return 0.0, 0.0
+        if end is None:
+            return start, start
         # The last hour is not over: its row has what was summed up so far, and finer rows have all of it.
         return start, end if level == HOURS else end + LEVEL_SECONDS[level]
 
-    def _ends(self, table: str) -> tuple[float | None, float | None]:
+    def _ends(self, table: str, until: float = MAX_MOMENT) -> tuple[float | None, float | None]:
+        """Return the times of the first row, and of the last one before ``until``."""
         narrow = table != "samples"
         if narrow and self._number is None:
             return None, None
@@ -79,11 +83,12 @@ class _Values:
         ends = [
             self._connection.execute(
                 sql.SQL(
-                    "SELECT extract(epoch FROM time)::float8 FROM {} WHERE {} ORDER BY time {} LIMIT 1"
+                    "SELECT extract(epoch FROM time)::float8 FROM {} WHERE {} "
+                    "AND time < to_timestamp(%(end)s) ORDER BY time {} LIMIT 1"
                 ).format(sql.Identifier("gomd", table), where, sql.SQL(order)),
-                {"node": self._node, "field": self._number},
+                {"node": self._node, "field": self._number, "end": end},
             ).fetchone()
-            for order in ("ASC", "DESC")
+            for order, end in (("ASC", MAX_MOMENT), ("DESC", until))
         ]
         return (ends[0][0] if ends[0] else None), (ends[1][0] if ends[1] else None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from operator import itemgetter
@@ -193,14 +193,16 @@ class DatabaseReader:
             raise ValueError(f"processes of node {node}: {error}") from error
         return RememberedTable(node, self._own_id, _seconds(row[0]), row[1], processes, in_jobs)
 
-    def events(self, since: float, until: float) -> Sequence[RememberedEvent]:
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[RememberedEvent]:
         """See `IHistory.events`."""
+        wanted = list(kinds) or None
         with self._open() as connection:
             found = connection.execute(
                 "SELECT extract(epoch FROM time)::float8, kind, node, name, reason, by, uid, seconds, "
                 "stopped_seconds, bytes, hidden FROM gomd.events WHERE time >= to_timestamp(%s) "
-                "AND time <= to_timestamp(%s) ORDER BY time DESC LIMIT %s",
-                (since, until, MAX_EVENTS),
+                "AND time <= to_timestamp(%s) AND (%s::text[] IS NULL OR kind = ANY(%s::text[])) "
+                "ORDER BY time DESC LIMIT %s",
+                (since, until, wanted, wanted, MAX_EVENTS),
             ).fetchall()
             return [
                 RememberedEvent(Event(row[0], EventKind(row[1]), *row[2:10]), row[10])

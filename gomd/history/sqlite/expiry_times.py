@@ -19,13 +19,30 @@ class ExpiryTimes:
         self._steady_since = now
         self._last = now - EXPIRE_PERIOD + STEADY_BEFORE_EXPIRE
         self._offset: float | None = None
+        self._trusted: float | None = None
+        self._stepped = False
 
     def is_time(self, now: float, wall: float) -> bool:
         """Return whether to remove old rows now. :param wall: seconds since the epoch."""
-        if self._offset is not None and abs(wall - now - self._offset) > MAX_DRIFT:
-            self._steady_since = now
-        self._offset = wall - now
+        self._look(now, wall)
         if now - self._last < EXPIRE_PERIOD or now - self._steady_since < STEADY_BEFORE_EXPIRE:
             return False
         self._last = now
         return True
+
+    def trusted(self, now: float, wall: float) -> float:
+        """
+        Return the seconds since the epoch by which a full file may be thinned.
+
+        For ten minutes after a step of the clock they go on as before it.
+        """
+        self._look(now, wall)
+        return wall if self._trusted is None else now + self._trusted
+
+    def _look(self, now: float, wall: float) -> None:
+        offset = wall - now
+        if self._offset is not None and abs(offset - self._offset) > MAX_DRIFT:
+            self._steady_since, self._stepped = now, True
+        self._offset = offset
+        if not self._stepped or now - self._steady_since >= STEADY_BEFORE_EXPIRE:
+            self._trusted = offset

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gomd.history.directory import open_log_directory
-from gomd.history.sqlite.schema import APPLICATION_ID, VERSION, upgrade
+from gomd.history.sqlite.schema import APPLICATION_ID, STEPS, VERSION, names_in, upgrade
 
 #: Seconds that a statement waits for a lock which another program holds on the file.
 BUSY_TIMEOUT: Final = 2.0
@@ -106,6 +106,8 @@ def _prepare(connection: sqlite3.Connection, path: str, use_wal: bool, is_new: b
     [owner] = connection.execute("PRAGMA application_id").fetchone()
     if owner != APPLICATION_ID and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise Unusable(f"{path} is a database of another program: name another [history] file")
+    if version <= 0 < owner and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise Damaged(f"it has tables, but their version is {version}")
     if version > VERSION:
         raise Unusable(
             f"{path} was written by a newer gomd (its tables have version {version}, this gomd knows "
@@ -118,6 +120,9 @@ def _prepare(connection: sqlite3.Connection, path: str, use_wal: bool, is_new: b
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * PAGE_BYTES}")
     upgrade(connection)
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if missing := names_in(STEPS) - there:
+        raise Damaged(f"its table {min(missing)} is missing")
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -16,7 +16,9 @@ def scan_at(connection: sqlite3.Connection, moment: float) -> Scan | None:
     if row is not None and (scan := last_before(row[0], moment)) is not None:
         found.append(scan)
     row = connection.execute(
-        "SELECT data FROM scans WHERE start <= ? ORDER BY start DESC LIMIT 1", (moment,)
+        # A clock that was set back has left blocks that overlap: the one that comes nearest to the moment.
+        "SELECT data FROM scans WHERE start <= ?1 ORDER BY min(finish, ?1) DESC, start DESC LIMIT 1",
+        (moment,),
     ).fetchone()
     if row is not None and (scan := last_before(plain(row[0]), moment)) is not None:
         found.append(scan)

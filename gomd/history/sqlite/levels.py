@@ -50,13 +50,18 @@ def _of_own(
         return
     field = int(found[0])
     yield from by_level(
-        steps.seconds, since, until, partial(_reach, connection, field),
+        steps.seconds, since, until, partial(_reach, connection, field, until),
         lambda level, start, end: _rows(connection, field, level, steps, start, end),
     )  # fmt: skip
 
 
-def _reach(connection: sqlite3.Connection, field: int, level: int) -> tuple[float, float]:
-    """Return where a level begins and ends; for an empty one, (0, 0) so that finer ones are asked."""
+def _reach(connection: sqlite3.Connection, field: int, until: float, level: int) -> tuple[float, float]:
+    """
+    Return where a level begins and ends; for an empty one, (0, 0) so that finer ones are asked.
+
+    :param until: rows from then on do not count: a clock that was ahead for a while has left some, and what
+        was not summed up yet before them is in finer levels only.
+    """
     if level == 0:
         [start] = connection.execute("SELECT min(start) FROM seconds WHERE field = ?", (field,)).fetchone()
         if start is None:
@@ -64,9 +69,14 @@ def _reach(connection: sqlite3.Connection, field: int, level: int) -> tuple[floa
         return start or 0.0, float("inf")
     table, seconds = _LEVELS[level - 1]
     [start] = connection.execute(f"SELECT min(time) FROM {table} WHERE field = ?", (field,)).fetchone()  # noqa: S608
-    [end] = connection.execute(f"SELECT max(time) FROM {table} WHERE field = ?", (field,)).fetchone()  # noqa: S608
     if start is None:
         return 0.0, 0.0
+    [end] = connection.execute(
+        f"SELECT max(time) FROM {table} WHERE field = ? AND time < ?",  # noqa: S608
+        (field, until),
+    ).fetchone()
+    if end is None:
+        return float(start), float(start)
     # The last hour is not over: its row has what was summed up so far, and finer rows have all of it.
     return float(start), float(end) if level == len(_LEVELS) else float(end + seconds)
 

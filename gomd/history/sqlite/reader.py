@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Final
@@ -194,15 +194,17 @@ class HistoryReader:
             raise ValueError(f"processes of node {node}: {error}") from error
         return RememberedTable(node, self._own_id, row[0], bool(row[1]), processes, in_jobs)
 
-    def events(self, since: float, until: float) -> Sequence[RememberedEvent]:
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[RememberedEvent]:
         """See `IHistory.events`."""
         with self._open() as connection:
             if connection is None:
                 return ()
             found = connection.execute(
                 "SELECT time, kind, node, name, reason, by, uid, seconds, stopped_seconds, bytes, hidden "
-                "FROM events WHERE time >= ? AND time <= ? ORDER BY time DESC, id DESC LIMIT ?",
-                (since, until, MAX_EVENTS),
+                "FROM events WHERE time >= ?1 AND time <= ?2 "
+                "AND (?3 = ',,' OR instr(?3, ',' || kind || ',')) "
+                "ORDER BY time DESC, id DESC LIMIT ?4",
+                (since, until, f",{','.join(kinds)},", MAX_EVENTS),
             ).fetchall()
             return [
                 RememberedEvent(Event(row[0], EventKind(row[1]), *row[2:10]), bool(row[10]))

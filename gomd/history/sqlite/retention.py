@@ -19,7 +19,7 @@ KEEP_OTHER_NODES: Final = 7 * DAY
 KEEP_EVENTS: Final = 90 * DAY
 #: Free pages that are given back to the disk at once.
 PAGES_GIVEN_BACK: Final = 4000
-#: How the factor shrinks from try to try, grows from hour to hour, and how small it becomes.
+#: How the factor shrinks from try to try, grows from hour to hour at least, and how small it becomes.
 _SHRINK: Final = 0.85
 _GROW: Final = 1.05
 _LEAST_FACTOR: Final = 0.001
@@ -51,20 +51,30 @@ class Retention:
 
     def expire(self, connection: sqlite3.Connection, now: float, own_id: int) -> None:
         """Remove what is too old, and give free pages back. Blocks; each statement is a transaction."""
-        if size_of(connection) < _ROOMY * self.max_bytes:
-            self.factor, self.others = min(1.0, self.factor * _GROW), min(1.0, self.others * _GROW)
+        # What is stored grows with the factor: where a burst has made it small, it comes back soon after it.
+        room = _ROOMY * self.max_bytes / max(1, used_by(connection))
+        if room > 1.0:
+            grow = max(_GROW, room)
+            self.factor, self.others = min(1.0, self.factor * grow), min(1.0, self.others * grow)
         self._remove(connection, now, own_id)
         if size_of(connection) > self.max_bytes:
             self.thin(connection, now, own_id, _THINNED * self.max_bytes)
 
     def thin(self, connection: sqlite3.Connection, now: float, own_id: int, wanted: float) -> None:
-        """Remove the oldest rows until at most ``wanted`` bytes of the file are in use. Blocks."""
+        """
+        Remove the oldest rows until at most ``wanted`` bytes of the file are in use. Blocks.
+
+        Where the clock is behind most rows, that does not make room: then the times stay what they were, so
+        that nothing more is removed by them when the clock is right again.
+        """
+        before = self.factor, self.others
         while used_by(connection) > wanted:
             if self.others > _LEAST_FACTOR and self._share_of_nodes(connection) > _MOST_OF_NODES:
                 self.others *= _SHRINK
             elif self.factor > _LEAST_FACTOR:
                 self.factor *= _SHRINK
             else:
+                self.factor, self.others = before
                 return
             self._remove(connection, now, own_id)
 

@@ -6,7 +6,9 @@ docs/history.md describes them for people who write their own SQL. A step that w
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 #: Marks a file as a history of gomd (``PRAGMA application_id``): "gomd".
@@ -89,6 +91,12 @@ INSERT INTO sequence SELECT lower(hex(randomblob(16))), 1 + max(
 STEPS: Final = (_FIRST, _SECOND)
 #: What this gomd writes as ``PRAGMA user_version``.
 VERSION: Final = len(STEPS)
+_MADE: Final = re.compile(r"^CREATE (?:TABLE|INDEX|VIEW) (\w+)", re.MULTILINE)
+
+
+def names_in(steps: Sequence[str]) -> set[str]:
+    """Return the names of the tables, indexes and views that steps make."""
+    return {name for step in steps for name in _MADE.findall(step)}
 
 
 def upgrade(connection: sqlite3.Connection) -> None:

@@ -42,6 +42,7 @@ class SqliteHistory:
 
     :param own_id: the id of this node. :param max_bytes: the largest size of the file.
     :param lock: a descriptor that holds the file's lock; -1 when there is none.
+    :param locks_later: whether to take the lock when the file can be written, because it could not be now.
     :param gap: seconds after a scan or a row of a node for which it is an answer about a later moment.
     :param wall: gives the time for removing old rows. :param monotonic: gives seconds of a monotonic clock.
     :ivar reader: reads the same file, an `IHistory`.
@@ -59,11 +60,12 @@ class SqliteHistory:
         gap: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
         read_mounts: Callable[[], str] = file.read_mounts,
+        locks_later: bool = False,
     ) -> None:
         self._own_id = own_id
-        self._lock_descriptor = lock
         self._monotonic = monotonic
         self._writer = Writer(path, own_id, max_bytes, MAX_WAITING, wall, monotonic, read_mounts)
+        self._writer.lock, self._writer.locks_later = lock, locks_later
         self._queue: SimpleQueue[Record | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._state = Lock()
@@ -124,9 +126,9 @@ class SqliteHistory:
         if thread is not None:
             self._queue.put(None)
             thread.join(CLOSE_TIMEOUT)
-        if self._lock_descriptor >= 0:
-            os.close(self._lock_descriptor)
-            self._lock_descriptor = -1
+        lock, self._writer.lock, self._writer.locks_later = self._writer.lock, -1, False
+        if lock >= 0:
+            os.close(lock)
 
     def counters(self) -> Iterable[Counter]:
         """See `ISampleLog.counters`."""

@@ -42,10 +42,11 @@ class Tables:
         }
         self._samples: int = run("SELECT count(*) FROM recent").fetchone()[0]
         self._scans: int = run("SELECT count(*) FROM recent_scans").fetchone()[0]
-        self._live: dict[str, tuple[int, Process | None, bool]] = {
-            identity: (number, None, False)
-            for number, identity in run("SELECT id, identity FROM processes WHERE ended IS NULL")
-        }
+        self._live: dict[str, tuple[int, Process | None, bool]] = {}
+        self._users: dict[int, int] = {}  # of processes that the daemon before has seen, by number
+        for number, identity, uid in run("SELECT id, identity, uid FROM processes WHERE ended IS NULL"):
+            self._live[identity] = (number, None, False)
+            self._users[number] = uid
         self._is_first_scan = True
         self._minute = -1
         self._of_minute: dict[int, dict[str, list[float]]] = {}
@@ -92,10 +93,14 @@ class Tables:
         if self._is_first_scan:
             self._end_lost(table, now)
         live: dict[str, tuple[int, Process | None, bool]] = {}
+        others: list[tuple[int, Process | None, bool]] = []
         for process in table.processes:
             identity = process.identity
             known, in_job = self._live.get(identity), identity in in_jobs
-            if known is None:
+            if known is None or self._user_of(known) != process.uid:
+                # What it did as another user stays that user's: whoever has it now may not see it.
+                if known is not None:
+                    others.append(known)
                 number = self._born(node, process, now, in_job)
             else:
                 number, old, was_in_job = known
@@ -106,13 +111,14 @@ class Tables:
             live[identity] = (number, process, in_job)
         ended = [
             (now, None if old is None else old.cpu_seconds, self._number(), number)
-            for identity, (number, old, _in_job) in self._live.items()
-            if identity not in live
-        ]
+            for number, old, _in_job in (
+                *others, *(known for identity, known in self._live.items() if identity not in live)
+            )
+        ]  # fmt: skip
         self._connection.executemany(
             "UPDATE processes SET ended = ?, cpu_seconds = ?, change = ? WHERE id = ?", ended
         )
-        self._live = live
+        self._live, self._users = live, {}
         kept = busiest(table.processes, KEPT_PROCESSES, KEPT_FOR_MEMORY)
         rows = [(live[process.identity][0], process) for process in kept]
         self._connection.execute(
@@ -120,6 +126,10 @@ class Tables:
             (self._number(), now, encode_scan(now, hidden, rows)),
         )
         self._scans += 1
+
+    def _user_of(self, known: tuple[int, Process | None, bool]) -> int | None:
+        number, process, _in_job = known
+        return self._users.get(number) if process is None else process.uid
 
     def _end_lost(self, table: ProcessTable, now: float) -> None:
         """Processes that ended while no daemon ran ended after the last scan of the daemon before."""

@@ -12,6 +12,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Final
 
@@ -44,6 +45,8 @@ class Writer:
     :param most_held: records that are kept while another program has the file locked.
     :ivar written, lost: records so far. :ivar bytes: the size of the file.
     :ivar trouble: why nothing is written now, empty when it is. :ivar refused: why nothing ever will be.
+    :ivar lock: a descriptor that holds the file's lock; -1 while there is none. :ivar locks_later: set it to
+        have the lock taken with the first record that can be written.
     :ivar suspect: set it to have the file checked before the next commit.
     """
 
@@ -75,6 +78,7 @@ class Writer:
         self._failed_at = -RETRY_DELAY
         self._expiry = ExpiryTimes(monotonic())
         self.suspect = False
+        self.lock, self.locks_later = -1, False
         self._held: list[Record] = []  # what another program's lock on the file has kept from being written
 
     def write(self, batch: Sequence[Record]) -> None:
@@ -139,6 +143,11 @@ class Writer:
                 pass
             self._log.warn("the history {path} was moved away: a new one is begun", path=self._path)
             self.disconnect()
+        if self.locks_later and self.lock < 0:
+            with suppress(
+                OSError
+            ):  # what cannot be locked may be written all the same, or the next step says why
+                self.lock = file.take_lock(self._path)
         use_wal = not file.on_network(self._path, self._read_mounts)
         if not use_wal:
             self._log.info(
@@ -202,7 +211,8 @@ class Writer:
     def _make_room(self) -> None:
         assert self._connection is not None
         used = used_by(self._connection)
-        self.retention.thin(self._connection, self._wall(), self._own_id, 0.9 * used)
+        now = self._expiry.trusted(self._monotonic(), self._wall())
+        self.retention.thin(self._connection, now, self._own_id, 0.9 * used)
 
     def _maintain(self) -> None:
         """Merge what is enough for a block, and remove what is too old."""

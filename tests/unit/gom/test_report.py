@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -75,6 +76,15 @@ def test_downtimes() -> None:
     news = [event(EventKind.UP, 1), event(EventKind.DOWN, 2), event(EventKind.DOWN, 3)]
     news.append(event(EventKind.DOWN, 4, node=5))
     assert downtimes(Facts(START, START + 9, [], news), 3) == [(START + 2, None)]
+
+
+def test_checkpoints_are_marks() -> None:
+    """Each is named with its moment, and an upright line in the charts of its node."""
+    marked = replace(FACTS, events=[*FACTS.events, event(EventKind.CHECKPOINT, 120, reason="before<upgrade")])
+    found = page(marked)
+    assert "Checkpoints: 2023-11-14 22:15:20 before&lt;upgrade" in found
+    assert found.count("stroke-dasharray") > page(FACTS).count("stroke-dasharray")
+    assert "Checkpoints:" not in page(FACTS)
 
 
 def test_a_gap_in_a_line() -> None:

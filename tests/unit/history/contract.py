@@ -266,6 +266,17 @@ class HistoryContract:
         self.assertEqual((first.event, first.hidden, second.hidden), (EVENT, True, False))
         self.assertEqual([*history.events(EVENT.time + 1, EVENT.time + 59)], [])
 
+    def test_events_of_a_kind(self) -> None:
+        """Many of another kind that came later do not hide them."""
+        log, history = self.make_history()
+        down = replace(EVENT, kind=EventKind.DOWN, uid=None)
+        log.write_event(down, False)
+        log.write_event(replace(EVENT, time=EVENT.time + 1), False)
+        log.write_event(replace(EVENT, kind=EventKind.ENDED, time=EVENT.time + 2), False)
+        log.close()
+        found = history.events(EVENT.time, EVENT.time + 9, ["down", "ended"])
+        self.assertEqual([each.event.kind.value for each in found], ["down", "ended"])
+
     def test_what_another_node_has_sent(self) -> None:
         """Its busiest processes are kept, and the answer says who remembers them."""
         log, history = self.make_history()

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from gomd.history.commands import WithoutCommands
+from gomd.history.commands import WithoutCommands, event_without_command
 from gomd.history.none import NoneLog
 from gomd.history.several import SeveralLogs
 from gomd.interfaces import ISampleLog, RememberedTable
-from libgomd.model import Event, Job, Node, ProcessTable
+from libgomd.model import Event, EventKind, Job, Node, ProcessTable
 from tests.unit.history.contract import EVENT, JOB, NODE, TABLE, SampleLogContract, process
 
 
@@ -52,6 +52,17 @@ def test_no_record_has_a_command_line(names: bool, program: str) -> None:
     shown = f"{program}|{program}"
     assert kept.texts == [shown, shown, shown, program, f"job 3 of alice: {program}"]
     assert "hunter2" not in "".join(kept.texts)
+
+
+@pytest.mark.parametrize(("names", "program"), [(True, "backup"), (False, "")])
+def test_an_event_without_its_command_is_the_one_that_was_kept(names: bool, program: str) -> None:
+    """So that it is not told twice, and another kind of event, or one without a command, is as it was."""
+    event = replace(EVENT, reason=f"job 3 of alice: {SECRET}")
+    bare = event_without_command(event, names)
+    assert bare.reason == f"job 3 of alice: {program}"
+    assert event_without_command(bare, names) == bare
+    ended = replace(EVENT, kind=EventKind.ENDED, reason="job 3 of alice, exit 1: why")
+    assert event_without_command(ended, names) is ended
 
 
 class WithoutCommandsTests(SampleLogContract, SynchronousTestCase):

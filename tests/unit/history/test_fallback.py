@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 from gomd.history.postgresql.fallback import AWAY_SECONDS, DatabaseOrFile
@@ -20,7 +20,7 @@ class _Database:
         self.asked += 1
         raise SourceUnavailable("it did not answer")
 
-    def events(self, since: float, until: float) -> Sequence[Any]:
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[Any]:
         self.asked += 1
         raise SourceUnavailable("it did not answer")
 
@@ -29,7 +29,7 @@ class _File:
     def fields(self, node: int) -> Sequence[str]:
         return ["load"]
 
-    def events(self, since: float, until: float) -> Sequence[Any]:
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[Any]:
         return []
 
 

@@ -176,3 +176,53 @@ class SqliteTests(SampleLogContract, HistoryContract, SqliteCase):
         other.close()
         found = log.reader.events(EVENT.time - 1, EVENT.time + 1)
         self.assertEqual([each.event for each in found], [EVENT])
+
+    def test_a_process_that_changes_its_user(self) -> None:
+        """What it did before stays the user's of then, also when the daemon was started anew meanwhile."""
+        root = process(10, 1.0, "login secret", uid=0, user="root", read_rate=5.0, write_rate=1.0)
+        alice = replace(root, uid=1000, user="alice", command="sh", read_rate=2.0)
+        for between in (False, True):
+            log = self.make()
+            for at, each in ((0.0, root), (5.0, alice), (10.0, alice)):
+                table = ProcessTable(1_700_000_001.0 + at, (each,))
+                log.write_processes(NODE, table, False, frozenset())
+                if between:
+                    log.close()
+                    log = self.make()
+            log.close()
+            for at, user, command, rate in ((1.0, "root", "login secret", 5.0), (6.0, "alice", "sh", 2.0)):
+                then = log.reader.processes_at(7, 1_700_000_001.0 + at)
+                assert then is not None
+                found = [(each.user, each.command, each.read_rate) for each in then.processes]
+                self.assertEqual(found, [(user, command, rate)], between)
+            rows = self.query("SELECT uid, first_seen, ended FROM processes ORDER BY id")
+            self.assertEqual(rows, [(0, 1_700_000_001.0, 1_700_000_006.0), (1000, 1_700_000_006.0, None)])
+            self.path.unlink()
+
+    def test_a_clock_that_was_ahead_hides_nothing_of_now(self) -> None:
+        """What was not summed up yet is found beside the rows of a time that is still to come."""
+        start = 1_699_999_200.0
+        log = self.make()
+        write_samples(log, start + 365 * 86400.0, 700)
+        write_samples(log, start, 900)
+        log.close()
+        self.assertGreater(self.query("SELECT count(*) FROM recent")[0][0], 0)
+        for points in (15, 1):
+            rows = log.reader.values(7, ["load"], start, start + 900, points)
+            self.assertEqual((len(rows), rows[0].min, rows[-1].max), (points, 0, 899))
+
+    def test_scans_of_two_clocks_that_overlap(self) -> None:
+        """A moment has the scan that is nearest before it, whichever block that is in."""
+        start = 1_699_999_200.0
+        log = self.make()
+        for first, scans, command in ((0, 130, "first"), (100, 130, "again")):
+            for at in range(scans):
+                now = start + first + (5.0 if command == "first" else 1.0) * at
+                table = ProcessTable(now, (process(10, float(at), command),))
+                log.write_processes(NODE, table, False, frozenset())
+        log.close()
+        self.assertGreater(self.query("SELECT count(*) FROM scans")[0][0], 1)
+        for at, taken in ((50, 50), (150, 150), (226, 226), (400, 400), (640, 640)):
+            then = log.reader.processes_at(7, start + at + 0.5)
+            assert then is not None, at
+            self.assertEqual(then.taken_at, start + taken)

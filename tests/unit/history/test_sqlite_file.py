@@ -11,6 +11,7 @@ from pathlib import Path
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+from gomd.history.sqlite import SqliteHistory
 from gomd.history.sqlite.file import Unusable, file_system_of, on_network, take_lock
 from gomd.history.sqlite.schema import VERSION
 from libgomd.errors import NotPossible, SourceUnavailable
@@ -204,3 +205,42 @@ class FileTests(SqliteCase):
         log.write_event(EVENT, False)
         log.close()
         self.assertEqual(self.counter(log, "history_lost"), 0, self.said)
+
+    def test_tables_that_are_not_all_there(self) -> None:
+        """Whatever took one away, or the number of their version: the file is set aside as damaged."""
+        for statement, reason in (
+            ("DROP TABLE minutes", "its table minutes is missing"),
+            ("PRAGMA user_version = 0", "it has tables, but their version is 0"),
+            ("PRAGMA user_version = -5", "it has tables, but their version is -5"),
+        ):
+            log = self.make()
+            log.write(NODE, SAMPLE)
+            log.close()
+            connection = sqlite3.connect(self.path)
+            connection.execute(statement)
+            connection.close()
+            for _daemon in range(2):
+                log = self.make()
+                log.write(NODE, SAMPLE)
+                log.close()
+            self.assertEqual(self.query("SELECT count(*) FROM recent"), [(1,)])
+            self.assertIn(reason, self.said[-1])
+
+    def test_a_lock_that_could_not_be_taken_at_the_start(self) -> None:
+        """It is taken when the disk can be written, so that no second daemon comes in."""
+        self.path.parent.touch()
+        log = SqliteHistory(
+            str(self.path), 7, 1 << 26, lambda: self.now, monotonic=lambda: 10.0 * next(self.ticks),
+            read_mounts=lambda: LOCAL, locks_later=True,
+        )  # fmt: skip
+        self.addCleanup(log.close)
+        self.path.parent.unlink()
+        listener = Listening("is not kept in")
+        log.write(NODE, SAMPLE)
+        for _try in range(200):
+            if self.path.exists():
+                break
+            listener.heard.wait(0.05)
+        self.assertRaises(Unusable, take_lock, str(self.path))
+        log.close()
+        os.close(take_lock(str(self.path)))

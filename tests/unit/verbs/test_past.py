@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jsonschema
 import pytest
 from zope.interface import implementer
 
+from gomd.history.moments import MAX_EVENTS
 from gomd.history.none import NoHistory
 from gomd.interfaces import IHistory, RememberedEvent, RememberedTable
 from gomd.verbs.context import Parts
 from gomd.verbs.schemas import DIRECTORY
-from libgomd.model import Event, EventKind, HistoryRow, Measure, Node, Output, Role, Status
+from libgomd.model import Event, EventKind, HistoryRow, Measure, Node, Output, Process, Role, Status
 from libgomd.testing import START_TIME
+from libgomd.wire.lines import Request
 from tests.unit.protocols.talk import Talk, a_process
 from tests.unit.verbs.three_nodes import ALPHA, BETA, GAMMA, ThreeNodes
 
@@ -42,9 +45,12 @@ class Remembered(NoHistory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tables = {1: (OWN, OTHER)}
+        self.tables: dict[int, tuple[Process, ...]] = {1: (OWN, OTHER)}
         self.hidden = False
         self.asked: list[tuple[Any, ...]] = []
+        self.kinds: list[Collection[str]] = []
+        self.stored = [STARTED, DOWN]
+        self.more: list[RememberedEvent] = []
         self.rows: list[HistoryRow] = [HistoryRow(THEN, "load", 1, 2.5, 4, 1, 1)]
         self.then: Sequence[Node] = [ALPHA, replace(GAMMA, status=ALPHA.status, load=300)]
         self.gone = Node(9, "delta", "10.0.0.9", Status.CONFIGURED)
@@ -69,9 +75,14 @@ class Remembered(NoHistory):
             return None
         return RememberedTable(node, 1, THEN, self.hidden, self.tables[node], frozenset({OWN.identity}))
 
-    def events(self, since: float, until: float) -> Sequence[RememberedEvent]:
-        stored = [RememberedEvent(STARTED, self.hidden), RememberedEvent(DOWN, self.hidden)]
-        return [each for each in stored if since <= each.event.time <= until]
+    def events(self, since: float, until: float, kinds: Collection[str] = ()) -> Sequence[RememberedEvent]:
+        self.kinds.append(kinds)
+        stored = [*self.more, *(RememberedEvent(each, self.hidden) for each in self.stored)]
+        return [
+            each
+            for each in stored
+            if since <= each.event.time <= until and (not kinds or each.event.kind.value in kinds)
+        ]
 
 
 class Remembering(ThreeNodes):
@@ -80,6 +91,7 @@ class Remembering(ThreeNodes):
     def __init__(self) -> None:
         self.history: IHistory = Remembered()
         self.hides = False
+        self.kept_event: Callable[[Event], Event] = lambda event: event
         super().__init__()
 
     def _parts(
@@ -87,7 +99,11 @@ class Remembering(ThreeNodes):
     ) -> Parts:
         parts = super()._parts(commands, tokens)
         return replace(
-            parts, history=self.history, hides_others=lambda: self.hides, measures=lambda: MEASURES
+            parts,
+            history=self.history,
+            hides_others=lambda: self.hides,
+            measures=lambda: MEASURES,
+            kept_event=lambda event: self.kept_event(event),
         )
 
 
@@ -128,6 +144,9 @@ def test_nothing_known_is_an_empty_block(node: Remembering) -> None:
     """Never zeros."""
     node.history.rows = []  # type: ignore[attr-defined]
     assert said(node, "history 1 load --since 3d") == ("201 0 rows of node 1 alpha", [])
+    assert said(node, f"history 1 load --since {START_TIME + 500}")[1] == []
+    assert said(node, "history 1 load --since 5m --until 5m")[1] == []
+    assert said(node, f"events --since {START_TIME + 500}")[1] == []
     assert said(node, "nodes --at 3d")[1] == []
     assert said(node, "ps --at 3d")[1] == []
     assert said(node, f"ps --at {START_TIME + 500}")[1] == []
@@ -146,6 +165,10 @@ def test_nothing_known_is_an_empty_block(node: Remembering) -> None:
         ("history 1 load --since", 400, "--since takes a value"),
         ("history 1 load --from 3", 400, "it has --since --until --points"),
         ("history 1 load --since 1 --since 2", 400, "given twice"),
+        ("history 1 load --since 5m --until 10m", 400, "is later than --until"),
+        ("events --since 5m --until 1h", 400, "give the earlier moment to --since"),
+        ("measures fork_", 404, "did you mean forks?"),
+        ("measures nosuch", 404, "`measures` lists what there is"),
         ("history 17 load", 404, "there is no node 17"),
         ("history gamma busy_percent", 404, "of other nodes only load,"),
         ("nodes 1", 400, "usage: nodes"),
@@ -212,6 +235,39 @@ def test_processes_of_a_node_that_is_down(node: Remembering) -> None:
     assert said(node, "@gamma ps --at 59m")[0].startswith("201 0 processes of node 3 gamma at ")
 
 
+def answering(code: int, text: str, number: int, request: Request) -> tuple[int, str]:
+    """Answer for another node."""
+    return code, text
+
+
+def test_a_machine_that_has_come_by_the_id_of_another_one(node: Remembering) -> None:
+    """It knows nothing of the time before: that is answered from memory, and what it knows is its own."""
+    history = node.history
+    assert isinstance(history, Remembered)
+    memory = ", as node 1 alpha remembers them"
+    history.tables[2] = (replace(OWN, node=2, home=2, identity="2-5-100"),)
+    for line, text in (
+        ("history beta load --since 1h", "0 rows of node 2 beta"),
+        ("@2 history 2 load --since 1h", "0 rows of node 2 beta"),
+        ("@2 ps --at 59m", "0 processes of node 2 beta at 2001-09-09T00:47:40Z"),
+    ):
+        for code, heard in ((201, text), (405, "this node keeps no history that can be read")):
+            node.peers.answer = partial(answering, code, heard)
+            first, rows = said(node, line)
+            assert (first.endswith(memory), len(rows)) == (True, 1), (line, code)
+    for line, text in (
+        ("@2 ps --at 59m --match nothing", "0 of 312 processes of node 2 beta at 2001-09-09T00:47:40Z"),
+        ("@2 ps --at 3d", "0 processes of node 2 beta at 2001-09-06T01:46:40Z"),
+        (f"history 2 load --since {START_TIME + 9}", "0 rows of node 2 beta"),
+        ("@2 ps", "0 processes"),
+    ):
+        node.peers.answer = partial(answering, 201, text)
+        assert said(node, line) == (f"201 {text}", [])
+    node.peers.answer = lambda number, request: (405, "it keeps none")
+    del history.tables[2]
+    assert said(node, "@2 ps --at 59m")[0] == "405 it keeps none"
+
+
 def test_a_daemon_that_is_asked_asks_no_further(node: Remembering) -> None:
     """Two nodes that remember nothing do not ask each other for ever."""
     said(node, "ps --at 59m --of 3", role=Role.READ, user="", uid=None, via="node 2")
@@ -271,6 +327,36 @@ def test_events_of_a_time(node: Remembering) -> None:
     node.history.hidden = True  # type: ignore[attr-defined]
     assert [row["kind"] for row in said(node, "events --since 2h", **ADA)[1]] == ["down", "up"]
     assert "up" in Talk(node).say("events")
+
+
+def test_events_of_a_kind_and_of_too_long_a_time(node: Remembering) -> None:
+    """The kind is asked of the history itself, and an answer that does not have all of them says so."""
+    history = node.history
+    assert isinstance(history, Remembered)
+    assert [row["kind"] for row in said(node, "events --since 2h --kind down")[1]] == ["down"]
+    assert history.kinds == [["down"]]
+    history.more = [RememberedEvent(replace(DOWN, time=THEN + at / 1e5), False) for at in range(MAX_EVENTS)]
+    assert (
+        "of the newest 10000 of that time: --kind and --until find others"
+        in said(node, "events --since 2h --newest 1")[0]
+    )
+
+
+def test_past_events_are_told_once_and_as_they_are_kept(node: Remembering) -> None:
+    """Where `[history] commands` keeps no command lines, those it remembers are not told either."""
+    node.kept_event = lambda event: replace(event, reason=event.reason.partition(":")[0])
+    node.publish(STARTED)
+    history = node.history
+    assert isinstance(history, Remembered)
+    history.stored = [node.kept_event(STARTED)]
+    assert [row["reason"] for row in said(node, "events --since 2h --kind started")[1]] == ["job 3 of bob"]
+
+
+def test_a_checkpoint_is_an_event(node: Remembering) -> None:
+    """Its name is found again, with the moment."""
+    Talk(node).say("checkpoint before-lunch")
+    [row] = said(node, "events --since 1m --kind checkpoint")[1]
+    assert (row["time"], row["node"], row["reason"]) == (START_TIME, 1, "before-lunch")
 
 
 def test_a_job_of_the_same_uid_on_another_node(node: Remembering) -> None:

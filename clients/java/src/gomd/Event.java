@@ -7,7 +7,7 @@ import java.util.Map;
  * Something that happened in the cluster.
  *
  * @param time seconds since the epoch
- * @param kind join or leave or down or up or suspect or migrated or started or ended
+ * @param kind join or leave or down or up or suspect or migrated or started or ended or checkpoint
  * @param node node id
  * @param name as in docs/schema
  * @param reason as in docs/schema
