@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
@@ -114,8 +114,11 @@ class PeerConnections:
         connection = await self._reach(node, contact, partial(wrapClientTLS, self.tls), _Streams())
         assert isinstance(connection, LineConnection)
         self.streams.add(connection)  # before its handshake, which may go on while a key is removed
+        # Cancelling `greeted` itself gives `ConnectionLost`, after which one would connect again, for nobody.
+        greeted: Deferred[LineConnection] = Deferred()
+        connection.greeted.chainDeferred(greeted)
         try:
-            await self.within(GREETING_TIMEOUT, connection.greeted, node)
+            await self.within(GREETING_TIMEOUT, greeted, node)
             self._check_peer(connection, node)
         except ConnectionLost:
             raise
@@ -155,6 +158,8 @@ class PeerConnections:
             plain = way(self._reactor, host, contact.stream_port, CONNECT_TIMEOUT, (own, 0))
             try:
                 return await over(plain).connect(factory)
+            except ConnectingCancelledError as error:  # what Twisted says of whoever gave up while connecting
+                raise CancelledError from error
             except (ConnectError, OSError) as error:
                 why = error
         raise PeerUnreachable(f"node {node.id} {node.name} cannot be reached: {why}")

@@ -152,8 +152,12 @@ class Feed(NodeFeed):
             except CancelledError:
                 raise
             except GomdError as error:
+                if self._stopped:
+                    raise CancelledError from error
                 self.failure = failure_of(error)
             except Exception:  # noqa: BLE001 - a bug: say so loudly, and try again
+                if self._stopped:  # it is what the end of the watch looked like to whoever was asked
+                    raise CancelledError from None
                 self._log.failure("a watch of another node failed")
                 self.failure = Failure(500, "an internal error; the log has it")
             self._changed()
