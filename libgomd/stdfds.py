@@ -27,18 +27,21 @@ def open_closed_streams() -> None:
         sys.stderr = _opened(2, "w", "backslashreplace")
 
 
-def discard_output() -> None:
+def discard_output(*, errors: bool = False) -> None:
     """
     Let what is still to be written to standard output go to /dev/null, because writing it has failed.
 
     Without this Python tries again at its end, and reports the failure a second time in its own words and
     with its own exit status.
+
+    :param errors: that to standard error, too, as when their terminal is gone.
     """
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
         return
-    os.dup2(nowhere, sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr) if errors else (sys.stdout,):
+        os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

@@ -29,6 +29,7 @@ from textual.widget import Widget
 from gom.monitor.extra import is_hung_up
 from gom.monitor.program import ScreenProgram
 from gom.monitor.spans import Line, Style, encodable, fit_line, merged
+from libgomd.stdfds import discard_output
 
 #: Seconds for which news wait for more of them before they are drawn, at least.
 GATHER: Final = 0.04
@@ -334,6 +335,7 @@ def run(
         return 1 if shell.return_code is None else shell.return_code
     try:
         sys.stdout.flush()
+        sys.stderr.flush()
     except OSError:  # the terminal was hung up
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_output(errors=True)
     return int(status)
