@@ -89,17 +89,19 @@ def run() -> list[Row]:
         rows.append(compared(name, values, "ms", "gom run true", python, GOMRUN_GOALS[where]))
         if SRUN in times:
             rows.append(compared(name, values, "ms", f"{SRUN} true", _milliseconds(times[SRUN]), 1.0))
-    for where in ours:
-        name, rates = f"stdout of a job, {where}", _rates(seconds[where])
-        if SSH in seconds:
-            rows.append(
-                compared(name, rates, "MB/s", "ssh", _rates(seconds[SSH]), STDOUT_GOALS[where], at_least=True)
-            )
-        else:
-            rows.append(
-                unmeasured(name, statistics.median(rates), "MB/s", "no sshd here", STDOUT_GOALS[where])
-            )
+    for where, goal in STDOUT_GOALS.items():
+        for way, name in ((where, where), (f"{GOMRUN}, {where}", f"{where}, by {GOMRUN}")):
+            if way in seconds:
+                rows.append(_throughput(f"stdout of a job, {name}", seconds[way], seconds.get(SSH), goal))
     return rows
+
+
+def _throughput(name: str, seconds: Sequence[float], ssh: Sequence[float] | None, goal: float) -> Row:
+    """Return the row of some output, next to what ssh took for it; None: there is no sshd here."""
+    rates = _rates(seconds)
+    if ssh is None:
+        return unmeasured(name, statistics.median(rates), "MB/s", "no sshd here", goal)
+    return compared(name, rates, "MB/s", "ssh", _rates(ssh), goal, at_least=True)
 
 
 def built(directory: Path, target: str) -> Path | None:
