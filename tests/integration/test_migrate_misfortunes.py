@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gomd.jobs.checkpoint import process_tree
 from tests.integration import faulty
 from tests.integration.daemon import PATIENCE, Daemon
 from tests.integration.faulty import Fault
@@ -102,9 +103,11 @@ def test_no_memory_to_bring_it_up(trio: Trio) -> None:
     children = _children(trio.nodes[2].process.pid)
     launcher = next(pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "gomd-launcher\n")
     unlimited = resource.prlimit(launcher, resource.RLIMIT_AS, (256 << 20, resource.RLIM_INFINITY))
-    for supervisor in _children(launcher):  # one that waits for the next job was forked without the limit
-        with suppress(ProcessLookupError):
-            resource.prlimit(supervisor, resource.RLIMIT_AS, (256 << 20, resource.RLIM_INFINITY))
+    for _look in range(10):  # one that waits for the next job, or is just being forked, has no limit yet
+        for supervisor in process_tree.descendants(launcher, whole=False)[1:]:
+            with suppress(ProcessLookupError):
+                resource.prlimit(supervisor, resource.RLIMIT_AS, (256 << 20, resource.RLIM_INFINITY))
+        time.sleep(0.05)
     job = Moving(trio, 1, size=20 << 20, reserve=400 << 20)
     try:
         _out, error = job.migrate(2).communicate(timeout=PATIENCE)
