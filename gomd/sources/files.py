@@ -164,7 +164,19 @@ class ProcRoot:
         """Return the names in a directory below the root, in no particular order. Errors as in `listing`."""
         return self.listing(path)[0]
 
-    def listing(self, path: str = "") -> tuple[list[str], object]:
+    def place(self) -> tuple[int, int]:
+        """
+        Return the value that `listing` returns for the root, without listing it.
+
+        :raises NotFound: there is no such directory. :raises SourceUnavailable: looking failed otherwise.
+        """
+        try:
+            found = os.stat(self._below)
+        except OSError as error:
+            raise error_of(error, "") from error
+        return found.st_dev, found.st_ino
+
+    def listing(self, path: str = "") -> tuple[list[str], tuple[int, int]]:
         """
         Return the names in a directory below the root, in no particular order, and a value that is another
         one when another file system has been mounted there.

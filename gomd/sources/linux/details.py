@@ -18,7 +18,8 @@ CUT: Final = "…"
 _MAX_STATM_BYTES: Final = 256
 #: Maximum memory of one process, in pages.
 _MAX_PAGES: Final = 2**47
-_MAX_IO_BYTES: Final = 1024
+#: Bytes of a /proc/PID/io, which has less than half. Python allocates so few much faster than a kilobyte.
+_MAX_IO_BYTES: Final = 479
 
 
 class Transferred(NamedTuple):
@@ -98,9 +99,9 @@ def parse_resident(data: bytes) -> int | None:
     return whole(fields[1], _MAX_PAGES)
 
 
-def read_transferred(root: ProcRoot, pid: int, uid: int) -> Transferred | None:
+def read_io(root: ProcRoot, pid: int, uid: int) -> bytes | None:
     """
-    Return what a process has read and written. Blocks.
+    Return the content of the io file of a process, which `parse_transferred` understands. Blocks.
 
     The result is None if the kernel does not count it or does not show it to the daemon. It is also None
     if the process's own user, ``uid``, may not see it (the process has dropped privileges and has not been
@@ -110,11 +111,16 @@ def read_transferred(root: ProcRoot, pid: int, uid: int) -> Transferred | None:
         data, owner = root.peek(f"{pid}/io", _MAX_IO_BYTES)
     except (OSError, NotAllowed):
         return None
-    return parse_transferred(data) if owner == uid else None
+    return data if owner == uid else None
 
 
-def parse_transferred(data: bytes) -> Transferred | None:
-    """Return the storage bytes in ``data``, a /proc/PID/io; None if they are missing or it is cut short."""
+def parse_transferred(data: bytes | None) -> Transferred | None:
+    """
+    Return the storage bytes in ``data``, a /proc/PID/io; None if there is none, they are missing or it is cut
+    short.
+    """
+    if data is None:
+        return None
     _, found, tail = data.partition(b"\nread_bytes: ")
     read, found_too, tail = tail.partition(b"\nwrite_bytes: ")
     try:

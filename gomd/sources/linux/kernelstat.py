@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.numbers import MAX_CPUS, MAX_TASKS, MAX_TIME, decimal, step, whole
@@ -73,9 +73,26 @@ def read_kernel_stat(root: ProcRoot) -> KernelStat:
     return parse_kernel_stat(root.sample_text("stat"))
 
 
-def read_boot_time(root: ProcRoot, wall: Wall = wall_clock) -> int:
+class Boot(NamedTuple):
     """
-    Return when the node was started, in seconds since the epoch: `btime` of /proc/stat. Blocks.
+    The present boot of a node.
+
+    :ivar time: when it was started, in seconds since the epoch.
+    :ivar forks: processes and threads that were started since then; None if /proc/stat does not say so.
+    """
+
+    time: int
+    forks: int | None
+
+
+def read_boot_time(root: ProcRoot, wall: Wall = wall_clock) -> int:
+    """Return when the node was started, in seconds since the epoch. Blocks. Errors as in `read_boot`."""
+    return read_boot(root, wall).time
+
+
+def read_boot(root: ProcRoot, wall: Wall = wall_clock) -> Boot:
+    """
+    Return when the node was started, `btime` of /proc/stat, and the forks since then. Blocks.
 
     The kernel computes it as the present time minus the uptime, so it changes when the wall clock is set.
     If `btime` is missing or impossible, the result is the time of ``wall`` minus the seconds of /proc/uptime.
@@ -83,17 +100,24 @@ def read_boot_time(root: ProcRoot, wall: Wall = wall_clock) -> int:
     :raises SourceUnavailable: neither file has it.
     """
     text = root.sample_text("stat")
-    now = wall()
+    now, forks = wall(), _forks_in(text)
     try:
         for line in text.split("\n"):
             if line.startswith("btime ") and (boot_time := whole(line[6:].strip(), MAX_TIME, 1)):
-                return boot_time
+                return Boot(boot_time, forks)
         uptime = decimal(root.sample_text("uptime").partition(" ")[0], now)
     except (ValueError, SourceUnavailable):
         uptime = None
     if uptime is None:
         raise SourceUnavailable("neither /proc/stat (btime) nor /proc/uptime says when the node was started")
-    return round(now - uptime)
+    return Boot(round(now - uptime), forks)
+
+
+def _forks_in(text: str) -> int | None:
+    try:
+        return whole(text.partition("\nprocesses ")[2].partition("\n")[0].strip())
+    except ValueError:
+        return None
 
 
 def parse_kernel_stat(text: str) -> KernelStat:

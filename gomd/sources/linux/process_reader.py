@@ -14,13 +14,13 @@ from typing import Final, NamedTuple
 
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.details import (
-    Transferred,
+    parse_transferred,
     read_command,
+    read_io,
     read_resident,
-    read_transferred,
     read_uid,
 )  # fmt: skip
-from gomd.sources.linux.kernelstat import read_boot_time
+from gomd.sources.linux.kernelstat import Boot, read_boot
 from gomd.sources.linux.numbers import rate
 from gomd.sources.linux.pidstat import PidStat, cpu_percent, parse_pid_stat
 from gomd.sources.usernames import UserNames
@@ -39,7 +39,7 @@ class KnownProcess(NamedTuple):
 
     :ivar path: path of its stat file, as bytes for the kernel. :ivar line: the content of that file.
     :ivar settled: it used no processor and neither read nor wrote, so an unchanged line means no change.
-    :ivar moved: what it had read and written at ``moved_at``.
+    :ivar io: its io file, as it was at ``io_at``; unparsed, because it is mostly only compared.
     """
 
     path: bytes
@@ -47,8 +47,8 @@ class KnownProcess(NamedTuple):
     stat: PidStat
     process: Process
     settled: bool
-    moved: Transferred | None
-    moved_at: float
+    io: bytes | None
+    io_at: float
 
 
 class ProcessReader:
@@ -73,18 +73,20 @@ class ProcessReader:
         self._locks: frozenset[tuple[int, int]] = frozenset()
         self._users = users
         self._boot_time: int | None = None
+        #: The forks that the kernel had counted when the present scan began, None if that is unknown.
+        self.forks: int | None = None
         self._scanned_boot_time: int | None = (
             None  # that of the last scan; `update_boot_time` renews the other
         )
 
     def begin_scan(self, now: float) -> bool:
         """
-        Read what the values of all processes depend on: boot time, locks, user names.
+        Read what the values of all processes depend on: boot time, locks, user names; and `forks`.
 
         :returns: whether it changed since the last scan, so that processes at rest must be renewed.
         :raises SourceUnavailable: the boot time was never readable.
         """
-        boot_time, locks = self._read_boot_time(), self._locked()
+        (boot_time, self.forks), locks = self._read_boot(), self._locked()
         same = not self._users.refresh(now) and boot_time == self._scanned_boot_time and locks is self._locks
         self._boot_time = self._scanned_boot_time = boot_time
         self._locks = locks
@@ -92,7 +94,7 @@ class ProcessReader:
 
     def update_boot_time(self) -> None:
         """Read the boot time again. :raises SourceUnavailable: it was never readable."""
-        self._boot_time = self._read_boot_time()
+        self._boot_time = self._read_boot().time
 
     def update(
         self,
@@ -121,22 +123,22 @@ class ProcessReader:
         else:
             stat = known.stat
         uid = read_uid(self._root, pid)
-        moved = read_transferred(self._root, pid, uid)
+        io = read_io(self._root, pid, uid)
         if in_turn or (changed and _may_have_another_command(known.stat, stat)):
             command = read_command(self._root, stat)
         else:
             command = last.command
         rss = page_bytes(read_resident(self._root, stat)) if changed or in_turn else last.rss
-        told = (known.moved, last.uid, last.command, last.rss)
-        if not changed and known.settled and (moved, uid, command, rss) == told:
-            return KnownProcess(path, line, stat, self.renewed(last, now), True, moved, now)
+        told = (last.uid, last.command, last.rss)
+        if not changed and known.settled and (uid, command, rss) == told and _same_transfers(io, known.io):
+            return KnownProcess(path, line, stat, self.renewed(last, now), True, io, now)
         cpu = None
         if not last.stuck:
             cpu = cpu_percent(stat.ticks, known.stat.ticks, _TICKS_PER_SECOND, interval)
-        read_rate, write_rate = _rates(moved, known.moved, now - known.moved_at)
+        read_rate, write_rate = _rates(io, known.io, now - known.io_at)
         process = self.process(stat, uid, command, rss, now, cpu, read_rate, write_rate)
         settled = cpu is not None and not (changed or cpu or read_rate or write_rate)
-        return KnownProcess(path, line, stat, process, settled, moved, now)
+        return KnownProcess(path, line, stat, process, settled, io, now)
 
     def first(self, pid: int, path: bytes, line: bytes, now: float) -> KnownProcess:
         """Return the value of a process at first sight. Errors as in `update`."""
@@ -146,7 +148,7 @@ class ProcessReader:
         uid = read_uid(self._root, pid)
         command, resident = read_command(self._root, stat), read_resident(self._root, stat)
         process = self.process(stat, uid, command, page_bytes(resident), now)
-        return KnownProcess(path, line, stat, process, False, read_transferred(self._root, pid, uid), now)
+        return KnownProcess(path, line, stat, process, False, read_io(self._root, pid, uid), now)
 
     def process(
         self,
@@ -205,13 +207,13 @@ class ProcessReader:
         assert self._boot_time is not None
         return None if after is None else self._boot_time + after
 
-    def _read_boot_time(self) -> int:
+    def _read_boot(self) -> Boot:
         try:
-            return read_boot_time(self._root)
+            return read_boot(self._root)
         except SourceUnavailable:
             if self._boot_time is None:
                 raise
-            return self._boot_time
+            return Boot(self._boot_time, None)
 
 
 def why_unmovable(stat: PidStat) -> str:
@@ -231,9 +233,13 @@ def page_bytes(pages: int | None) -> int | None:
     return None if pages is None else pages * PAGE_SIZE
 
 
-def _rates(
-    new: Transferred | None, old: Transferred | None, interval: float
-) -> tuple[float | None, float | None]:
+def _same_transfers(new: bytes | None, old: bytes | None) -> bool:
+    """Return whether two readings of an io file tell the same; most are the same bytes."""
+    return new == old or parse_transferred(new) == parse_transferred(old)
+
+
+def _rates(new_io: bytes | None, old_io: bytes | None, interval: float) -> tuple[float | None, float | None]:
+    new, old = parse_transferred(new_io), parse_transferred(old_io)
     if new is None or old is None:
         return None, None
     return rate(new.read, old.read, interval), rate(new.written, old.written, interval)

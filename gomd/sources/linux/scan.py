@@ -9,7 +9,8 @@ show as processor time, and their user; for a sixtieth (`_LONG_ROTATION`) a rewr
 memory that only statm shows.
 
 The stat files of processes that were there at the last scan are kept open (`gomd.sources.linux.kept_files`),
-which halves what the kernel needs for a scan.
+which halves what the kernel needs for a scan. The processes are listed again only if some may be new
+(`gomd.sources.linux.pids`).
 
 A process whose files block (`gomd.sources.linux.walk`) occupies one thread and is not touched again before
 that thread is back. It is shown from its ``status`` file, which does not block, and from what is known of
@@ -25,18 +26,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.linux.details import read_command, read_resident, read_uid
 from gomd.sources.linux.kept_files import KeptFiles
+from gomd.sources.linux.pids import PidList
 from gomd.sources.linux.pidstat import PidStat, parse_pid_stat
 from gomd.sources.linux.pidstatus import PidStatus, parse_pid_status
 from gomd.sources.linux.process_reader import PAGE_SIZE, KnownProcess, ProcessReader, page_bytes
 from gomd.sources.linux.stuck import HANGS, StuckProcesses
-from gomd.sources.linux.walk import Worker
+from gomd.sources.linux.walk import LastingWorker, Worker
 from gomd.sources.usernames import UserNames
-from libgomd.errors import NotAllowed, NotFound, RequestError, SourceUnavailable, TimedOut
+from libgomd.errors import NotAllowed, NotFound, SourceUnavailable, TimedOut
 from libgomd.model import Process
 from libgomd.wire.text import printable_bytes
 
@@ -47,6 +49,9 @@ ROTATION: Final = 12
 _LONG_ROTATION: Final = 5 * ROTATION
 #: Bytes of a stat line. No kernel writes a longer one: 50 numbers of 20 digits and a name.
 _MAX_STAT_BYTES: Final = 2048
+#: Bytes that are read first of a stat file that is kept open. Python allocates so few faster, and hardly any
+#: line is as long; one that is will be read again.
+_USUAL_STAT_BYTES: Final = 479
 #: Seconds without progress after which a process counts as hung: the first of a scan, and further ones.
 HANG_TIMEOUT: Final = 0.5
 _NEXT_HANG_TIMEOUT: Final = 0.15
@@ -54,6 +59,25 @@ _MAX_STATUS_BYTES: Final = 8192
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: Errors that mean trouble of the daemon or the machine, not of one process.
 _TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+class _Round(NamedTuple):
+    """
+    One scan.
+
+    :ivar before: what the last scan left. :ivar resting: the stat lines of its processes at rest, if these
+        lines being the same means that nothing changed.
+    :ivar now: time of this scan. :ivar interval: seconds since the last one.
+    :ivar renew: whether the values of processes at rest have to be renewed.
+    :ivar turn: which processes' turn it is, below `_LONG_ROTATION`.
+    """
+
+    before: dict[int, KnownProcess]
+    resting: dict[int, bytes]
+    now: float
+    interval: float
+    renew: bool
+    turn: int
 
 
 class ProcessScanner:
@@ -67,6 +91,7 @@ class ProcessScanner:
     :param hang_timeout: seconds without progress after which a process counts as hung.
     :param kept: the stat files that stay open between scans; None keeps none.
     :param read_kept: reads one of them from its beginning, as `os.pread` does, and may block for ever.
+    :param forks_tell: whether processes appear below ``root`` only by forks that the kernel counts.
     """
 
     def __init__(
@@ -79,7 +104,10 @@ class ProcessScanner:
         hang_timeout: float = HANG_TIMEOUT,
         kept: KeptFiles | None = None,
         read_kept: Callable[[int, int, int], bytes] = os.pread,
+        forks_tell: bool = False,
     ) -> None:
+        #: The thread that visits the processes, while it waits for the next scan too.
+        self._worker: LastingWorker[KnownProcess] | None = None
         self._open_file = open_file
         self._read_kept = read_kept
         self._kept = KeptFiles(0) if kept is None else kept
@@ -90,10 +118,19 @@ class ProcessScanner:
         self._root = root
         self._reader = ProcessReader(root, node_id, locked, users or UserNames())
         self._known: dict[int, KnownProcess] = {}
+        #: The stat lines of the processes that did nothing in the last scan.
+        self._resting: dict[int, bytes] = {}
+        self._listed = PidList(root, forks_tell)
+        #: Whether the last scan failed after it had asked what has to be renewed.
+        self._not_renewed = False
         self._scanned_at = 0.0
         self._scanning_at = 0.0
         self._round = 0
         self._one_scan = threading.Lock()
+
+    def __del__(self) -> None:
+        if self._worker is not None:
+            self._worker.end()
 
     def scan(self, now: float) -> tuple[Process, ...]:
         """
@@ -106,26 +143,30 @@ class ProcessScanner:
             return self._scan(now)
 
     def _scan(self, now: float) -> tuple[Process, ...]:
-        try:
-            names, place = self._root.listing()
-            pids = sorted([int(name) for name in names if name.isdecimal()])
-        except RequestError as error:
-            raise SourceUnavailable(str(error)) from error
+        renew = self._reader.begin_scan(now) or self._not_renewed
+        self._not_renewed = True
+        all_pids, place = self._listed.read(self._reader.forks)
         self._kept.at(place)
-        renew = self._reader.begin_scan(now)
-        before, self._scanning_at = self._known, now
-        visit = partial(self._visit, before, now, now - self._scanned_at, renew)
-        after: dict[int, KnownProcess] = {}
+        pids, before, self._scanning_at = all_pids, self._known, now
+        visit = partial(self._visit, _Round(
+            before, {} if renew else self._resting, now, now - self._scanned_at, renew,
+            self._round % _LONG_ROTATION,
+        ))  # fmt: skip
+        found: dict[int, KnownProcess] = {}
+        gone: set[int] = set()
         hang_timeout = self._hang_timeout
         while True:
-            worker = Worker(pids, visit, self._stuck.came_back)
-            worker.start()
+            worker = self._visiting(pids, visit)
             hung = worker.wait(hang_timeout)
-            after.update(worker.found.copy())
+            if worker.left:
+                worker.end()
+                self._worker = None
+            found.update(worker.found.copy())
+            gone.update(worker.gone.copy())
             if hung is None:
                 break
             pids = pids[pids.index(hung) :]
-            if hung in after:
+            if hung in found:
                 del pids[0]
             else:
                 last = before.get(hung)
@@ -136,75 +177,137 @@ class ProcessScanner:
         if worker.error is not None:
             self._kept.clear()  # it may have been short of descriptors
             raise worker.error
-        self._kept.prune(after)
+        gone.difference_update(found)
+        if gone:
+            self._listed.forget()
+        after = self._merged(all_pids, found, gone)
         if self._stuck or self._read_at:
             self._stuck.settle(after)
             self._read_at = {pid: at for pid, at in self._read_at.items() if self._is_stuck_in(after, pid)}
         self._known, self._scanned_at, self._round = after, now, self._round + 1
+        self._not_renewed = False
         return tuple([known.process for known in after.values()])
 
-    def _visit(
-        self,
-        before: dict[int, KnownProcess],
-        now: float,
-        interval: float,
-        renew: bool,
-        worker: Worker[KnownProcess],
-    ) -> None:
+    def _visiting(
+        self, pids: list[int], visit: Callable[[Worker[KnownProcess]], None]
+    ) -> LastingWorker[KnownProcess]:
+        """Return a thread that has begun to visit ``pids``."""
+        if self._worker is None or not self._worker.is_alive():  # it is not in a process that was forked off
+            self._worker = LastingWorker(pids, visit, self._stuck.came_back)
+            self._worker.start()
+        else:
+            self._worker.again(pids, visit)
+        return self._worker
+
+    def _merged(
+        self, pids: list[int], found: dict[int, KnownProcess], gone: set[int]
+    ) -> dict[int, KnownProcess]:
+        """
+        Return what is now known of all processes, in the order of their pids, and note which are at rest.
+
+        :param found: those that were not at rest, or are new. :param gone: those that were not readable.
+        """
+        before, resting = self._known, self._resting
+        for pid, known in found.items():
+            if known.settled:
+                resting[pid] = known.line
+            else:
+                resting.pop(pid, None)
+        if not gone and pids == list(before):
+            return {**before, **found}
+        after = {}
+        for pid in pids:
+            known_now = found.get(pid) or before.get(pid)
+            if known_now is not None and pid not in gone:
+                after[pid] = known_now
+        self._kept.prune(after)
+        for pid in resting.keys() - after.keys():
+            del resting[pid]
+        return after
+
+    def _visit(self, this: _Round, worker: Worker[KnownProcess]) -> None:
         """Read the processes of ``worker``, on its thread, which may block for ever."""
-        turn = self._round % _LONG_ROTATION
-        io_turn = turn % ROTATION
-        below, after, flags = os.fsencode(self._root.under("")), worker.found, _FLAGS
-        open_file, read, close = self._open_file, os.read, os.close  # looked up once for all processes
-        kept_of, read_kept, kept = self._kept.descriptors.get, self._read_kept, self._kept
-        update, renewed = self._reader.update, self._reader.renewed
+        pids, kept, read_kept, io_turn = worker.pids, self._kept, self._read_kept, this.turn % ROTATION
         spared = self._stuck.spared() if self._stuck else None
-        for pid in worker.pids:
+        # Nearly all processes take only the first lines of this loop: each line shows in the whole.
+        for pid, descriptor, resting_line in zip(
+            pids, map(kept.descriptors.get, pids), map(this.resting.get, pids), strict=True
+        ):
             worker.at = pid
             if worker.left:
                 return
-            known = before.get(pid)
-            path = b"%b%d/stat" % (below, pid) if known is None else known.path
             try:
-                if spared is not None and self._is_spared(pid, known, spared):
-                    worker.outside = True
-                    after[pid] = self._from_status(pid, path, known)
-                    worker.outside = False
+                if spared is not None and self._is_spared(pid, this.before.get(pid), spared):
+                    worker.found[pid] = self._from_outside(worker, pid, this.before.get(pid))
                     continue
-                descriptor, line = kept_of(pid), b""
+                line = b""
                 if descriptor is not None:
                     try:
-                        line = read_kept(descriptor, _MAX_STAT_BYTES, 0)
+                        line = read_kept(descriptor, _USUAL_STAT_BYTES, 0)
+                        if line == resting_line and pid % ROTATION != io_turn:
+                            continue
+                        if len(line) == _USUAL_STAT_BYTES:
+                            line = read_kept(descriptor, _MAX_STAT_BYTES, 0)
                     except OSError:
                         if worker.is_left():
                             return
+                        line = b""
                         kept.drop(pid)  # its process has ended; another one may have its pid
-                if not line:
-                    descriptor = open_file(path, flags)
-                    try:
-                        line = read(descriptor, _MAX_STAT_BYTES)
-                    except OSError:
-                        close(descriptor)
-                        raise
-                    if known is None or worker.left:
-                        close(descriptor)  # most new processes end soon
-                    else:
-                        kept.keep(pid, descriptor)
-                if known is None or known.line != line or not known.settled or pid % ROTATION == io_turn:
-                    known = update(pid, path, line, known, now, interval, pid % _LONG_ROTATION == turn)
-                elif renew:
-                    known = known._replace(process=renewed(known.process, now))
-                after[pid] = known
+                known = self._visit_one(this, worker, pid, line)
+                if known is not None:
+                    worker.found[pid] = known
             except OSError as error:
-                if error.errno in _TROUBLE:  # else it has ended
+                if error.errno in _TROUBLE:
                     raise SourceUnavailable(f"the processes cannot be read: {error.strerror}") from error
+                worker.gone.append(pid)  # it has ended
             except (SourceUnavailable, NotAllowed):
-                continue  # it is just starting or ending
+                worker.gone.append(pid)  # it is just starting or ending
+
+    def _visit_one(
+        self, this: _Round, worker: Worker[KnownProcess], pid: int, line: bytes
+    ) -> KnownProcess | None:
+        """
+        Return the value of one process, None if it is at rest and its last value holds.
+
+        :param line: its stat line, empty if it was not read yet.
+        :raises OSError: it has ended. :raises SourceUnavailable: its files are not whole.
+        """
+        known = this.before.get(pid)
+        path = self._stat_path(pid) if known is None else known.path
+        if not line:
+            descriptor = self._open_file(path, _FLAGS)
+            try:
+                line = os.read(descriptor, _MAX_STAT_BYTES)
+            except OSError:
+                os.close(descriptor)
+                raise
+            if known is None or worker.left:
+                os.close(descriptor)  # most new processes end soon
+            else:
+                self._kept.keep(pid, descriptor)
+        if known is None or known.line != line or not known.settled or pid % ROTATION == this.turn % ROTATION:
+            in_turn = pid % _LONG_ROTATION == this.turn
+            return self._reader.update(pid, path, line, known, this.now, this.interval, in_turn)
+        if this.renew:
+            return known._replace(process=self._reader.renewed(known.process, this.now))
+        return None
+
+    def _stat_path(self, pid: int) -> bytes:
+        return os.fsencode(self._root.under(f"{pid}/stat"))
 
     # -- processes whose files block
 
     def _is_spared(self, pid: int, known: KnownProcess | None, spared: Callable[[int], bool]) -> bool:
         return pid in self._stuck or spared(read_uid(self._root, pid) if known is None else known.process.uid)
+
+    def _from_outside(
+        self, worker: Worker[KnownProcess], pid: int, known: KnownProcess | None
+    ) -> KnownProcess:
+        worker.outside = True
+        try:
+            return self._from_status(pid, self._stat_path(pid), known)
+        finally:
+            worker.outside = False
 
     def _from_status(self, pid: int, path: bytes, known: KnownProcess | None) -> KnownProcess:
         """Return the value of a process whose files block, reading nothing but its status."""

@@ -85,9 +85,11 @@ class LinuxSource:
         self._admin = AdminStore(state_dir, speed=speed, sspeed=sspeed)
         self._measured = Speed(self._root, state_dir)
         self._locks = ProcessLocks()
+        is_root = os.geteuid() == 0
         self._scanner = ProcessScanner(
-            self._root, node_id, self._locks.locked, kept=kept_files_of(self._root, os.geteuid() == 0)
-        )
+            self._root, node_id, self._locks.locked, kept=kept_files_of(self._root, is_root),
+            forks_tell=is_root and self._root.is_kernel,
+        )  # fmt: skip
         self._tree = LinuxTree(
             self._root, node_id, self._admin, self._locks, self.own_values, self.speed, self.yardstick
         )

@@ -6,13 +6,14 @@ dead FUSE or NFS mount, every reader of /proc/PID/stat waits as well. A thread t
 cannot be interrupted. Therefore one thread visits the processes and notes at which one it is, while the
 thread that waits for it checks from time to time whether it makes progress. If it does not, it is abandoned:
 its results so far are used, and a new thread continues after that process. An abandoned thread ends when the
-kernel releases it, and reports that.
+kernel releases it, and reports that. A thread that does not hang waits for the next scan (`LastingWorker`):
+starting one takes as long as reading fifty processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -20,10 +21,10 @@ V = TypeVar("V")
 
 class Worker(Thread, Generic[V]):
     """
-    One thread that visits some processes in order.
+    One thread that visits some processes in order, once. Its name is "hung scan" after it was abandoned.
 
     :param visit: called with this worker. For each of `pids` it sets `at`, returns if `left` is set, and
-        otherwise puts its result into `found`.
+        otherwise puts what is new about it into `found`, or its pid into `gone` if it cannot be read.
     :param returned: called on this thread when it ends after it was abandoned.
     :ivar at: the process being visited, None before the first one.
     :ivar left: whether this thread was abandoned.
@@ -43,8 +44,9 @@ class Worker(Thread, Generic[V]):
         self.left = False
         self.outside = False
         self.found: dict[int, V] = {}
+        self.gone: list[int] = []
         self.error: Exception | None = None
-        self._visit = visit
+        self._visit: Callable[[Worker[V]], None] | None = visit
         self._returned = returned
         self._over = Event()
 
@@ -59,8 +61,10 @@ class Worker(Thread, Generic[V]):
 
     def run(self) -> None:
         """Visit the processes; see `Thread`."""
+        visit, self._visit = self._visit, None  # it may refer to what refers to this thread
+        assert visit is not None
         try:
-            self._visit(self)
+            visit(self)
         except Exception as error:  # noqa: BLE001 - the thread that waits raises it again
             self.error = error
         self._over.set()
@@ -79,8 +83,45 @@ class Worker(Thread, Generic[V]):
             at = self.at
             if at is not None and at == seen:
                 self.left = True
+                self.name = "hung scan"
                 if self._over.is_set():  # it ended just now
                     return None
                 return self.at
             seen = at
         return None
+
+
+class LastingWorker(Worker[V]):
+    """A `Worker` that visits other processes when `again` is called, until `end` is."""
+
+    def __init__(
+        self,
+        pids: Sequence[int],
+        visit: Callable[[Worker[V]], None],
+        returned: Callable[[Worker[V]], None] = lambda _worker: None,
+    ) -> None:
+        super().__init__(pids, visit, returned)
+        self._ended = False
+        self._go = Lock()
+        self._go.acquire()
+
+    def run(self) -> None:
+        """Visit the processes, again and again; see `Thread`."""
+        while not self._ended:
+            super().run()
+            if self.left:
+                return
+            self._go.acquire()
+
+    def again(self, pids: Sequence[int], visit: Callable[[Worker[V]], None]) -> None:
+        """Visit ``pids``, after the last visit was over and was not abandoned."""
+        self.pids, self._visit = pids, visit
+        self.at, self.outside, self.error = None, False, None
+        self.found, self.gone = {}, []
+        self._over.clear()
+        self._go.release()
+
+    def end(self) -> None:
+        """End the thread when its visit, if there is one, is over. Does not wait for that."""
+        self._ended = True
+        self._go.release()

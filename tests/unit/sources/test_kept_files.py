@@ -134,6 +134,17 @@ class KeptScanTests(SynchronousTestCase):
         self.assertEqual((before[4711].state, self.scan()[4711].state), ("R", "S"))
         self.assertEqual(self.opened, [])
 
+    def test_a_change_behind_the_usual_length_of_a_line_is_seen(self) -> None:
+        """A line longer than what is read of it first is read to its end."""
+        path = self.tree / "4711" / "stat"
+        path.write_bytes(path.read_bytes().rstrip(b"\n") + b" 18446744073709551615" * 60 + b" 7\n")
+        self.assertGreater(path.stat().st_size, 1024)
+        for _ in range(3):
+            self.scan()
+        path.write_bytes(path.read_bytes()[:-3] + b" 8\n")
+        self.scan()
+        self.assertTrue(self.scanner._known[4711].line.endswith(b" 8\n"))
+
     def test_a_process_that_has_ended_is_not_shown(self) -> None:
         for _ in range(3):
             self.scan()
@@ -160,13 +171,13 @@ class KeptScanTests(SynchronousTestCase):
         (self.tree / "4711" / "status").write_text(STATUS.format(4711, os.geteuid()))
         descriptor = self.kept.descriptors[4711]
         self.blocked = blocked = threading.Event()
-        workers = [each for each in threading.enumerate() if each.name == "scan"]
+        workers = [each for each in threading.enumerate() if each.name == "hung scan"]
         try:
             found = self.scan()
             self.assertEqual((list(found), found[4711].stuck), (pids, True))
             self.assertNotIn(4711, self.kept.descriptors)
             self.assertRaises(OSError, os.fstat, descriptor)
-            workers = [each for each in threading.enumerate() if each.name == "scan"]
+            workers = [each for each in threading.enumerate() if each.name == "hung scan"]
         finally:
             blocked.set()
             for worker in workers:

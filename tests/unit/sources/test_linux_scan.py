@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
 from gomd.sources.linux.scan import ROTATION, ProcessScanner
@@ -235,6 +236,43 @@ class ScanTests(SynchronousTestCase):
         away.rename(self.tree)
         self.change("250 50", "280 70")
         self.assertEqual(self.scan()[4711].cpu_percent, 5.0)
+
+    def test_a_change_that_a_failed_scan_saw_is_news_to_the_next(self) -> None:
+        """The boot time changes while no descriptor is left: the next scan shows the new start times."""
+        short = False
+
+        def open_file(path: bytes, flags: int) -> int:
+            if short:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return os.open(path, flags)
+
+        self.scanner = ProcessScanner(ProcRoot(str(self.tree)), 7, ProcessLocks().locked, open_file=open_file)
+        old = self.settled()
+        self.change("btime 1795342775", "btime 1795349975", "stat")
+        short = True
+        self.assertRaises(SourceUnavailable, self.scan)
+        short = False
+        self.assertEqual(self.scan()[4711].start_time, _later(old[4711], 7200))
+
+    def test_an_owner_that_changes_is_seen_in_turn(self) -> None:
+        """A process at rest whose user is another one shows so after a minute at most, as does its `io`."""
+        if os.geteuid() != 0:
+            raise SkipTest("only root may give files away")
+        self.settled()
+        os.chown(self.tree / "4711", 61234, -1)
+        shown = [self.scan()[4711].uid for _ in range(ROTATION)]
+        self.assertEqual(shown[-1], 61234)
+
+    def test_one_thread_scans_for_as_long_as_there_is_a_scanner(self) -> None:
+        """It waits between scans, and it ends with its scanner."""
+        others = set(threading.enumerate())
+        self.settled()
+        [thread] = [each for each in set(threading.enumerate()) - others if each.name == "scan"]
+        self.settled()
+        self.assertTrue(thread.is_alive())
+        del self.scanner
+        thread.join(20.0)
+        self.assertFalse(thread.is_alive())
 
     def test_one_process_is_read_afresh(self) -> None:
         """`ps PID` has the numbers of this moment and the share of the last scan."""

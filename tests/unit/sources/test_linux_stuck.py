@@ -52,7 +52,7 @@ class _Scanned(SynchronousTestCase):
             (self.tree / str(pid) / "status").write_text(STATUS.format(pid, os.geteuid()))
 
     def let_go(self) -> None:
-        workers = [each for each in threading.enumerate() if each.name == "scan"]
+        workers = [each for each in threading.enumerate() if each.name == "hung scan"]
         for event in self.blocked.values():
             event.set()
         self.blocked.clear()
@@ -120,6 +120,7 @@ class StuckTests(_Scanned):
 
     def test_a_user_of_whom_many_hang_is_looked_at_from_outside(self) -> None:
         """So many threads and no more, whatever the user starts; all their processes are shown."""
+        self.scan()  # its thread stays for the next scan
         for pid in range(6000, 6000 + MAX_STUCK_OF_ROOT + 10):
             self.make(pid)
             self.block(pid)
@@ -151,7 +152,7 @@ class GuardTests(_Scanned):
         (self.tree / "4711" / "status").write_text(STATUS.format(4711, os.geteuid()))
         self.assertTrue(self.scan()[4711].stuck)
         self.assertTrue(self.scanner.read(4711, self.now).stuck)
-        workers = [each for each in threading.enumerate() if each.name == "scan"]
+        workers = [each for each in threading.enumerate() if each.name == "hung scan"]
         hung.set()
         for worker in workers:
             worker.join(PATIENCE)
