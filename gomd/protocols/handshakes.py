@@ -17,10 +17,11 @@ from typing import Any, ClassVar, Final
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from libgomd.bulk_tls import BulkTLSFactory
 from libgomd.model import Counter
 from libgomd.wire.addresses import network_of
 
@@ -51,7 +52,7 @@ class Handshakes(Factory):
     def __init__(self, behind: Factory, tls: Any, clock: IReactorTime) -> None:
         self.clock = clock
         self._behind = behind
-        self._tls = TLSMemoryBIOFactory(tls, False, _Authenticating(), clock=clock)
+        self._tls = BulkTLSFactory(tls, False, _Authenticating(), clock=clock)
         self._tls.noisy = False
         self._waiting: dict[str, list[Handshake]] = {}
         self._count = 0

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
 from gomd.protocols.open_streams import OpenStreams
+from libgomd.bulk_tls import BulkTLSEndpoint
 from libgomd.certificates import NotANode
 from libgomd.connection import LineConnection
 from libgomd.deadlines import within
@@ -111,7 +112,7 @@ class PeerConnections:
 
     async def _handshake(self, node: Node, contact: Contact) -> LineConnection:
         """Connect, and wait for the greeting. :raises ConnectionLost: the peer closed it before that."""
-        connection = await self._reach(node, contact, partial(wrapClientTLS, self.tls), _Streams())
+        connection = await self._reach(node, contact, partial(BulkTLSEndpoint, self.tls), _Streams())
         assert isinstance(connection, LineConnection)
         self.streams.add(connection)  # before its handshake, which may go on while a key is removed
         # Cancelling `greeted` itself gives `ConnectionLost`, after which one would connect again, for nobody.
