@@ -112,7 +112,7 @@ class JobSession:
     def _happened(self, event: Event) -> None:
         if isinstance(event, Data):
             if event.data:
-                self._chunks.append((event.kind, event.data))
+                self._chunks.append((event.kind, bytes(event.data)))  # which copies nothing
         elif isinstance(event, Started):
             self.facts = JobFacts.read(event)
         elif isinstance(event, Attached):

@@ -76,10 +76,10 @@ class Attached(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Bytes of an output. :ivar kind: `frames.STDOUT` or `frames.STDERR`."""
+    """Bytes of an output, as they were given. :ivar kind: `frames.STDOUT` or `frames.STDERR`."""
 
     kind: int
-    data: bytes
+    data: bytes | memoryview
 
 
 class InputTaken(NamedTuple):
@@ -222,19 +222,20 @@ class CallerEnd:
 
     # -- what comes in
 
-    def receive(self, frame: frames.Frame) -> Event | None:
+    def receive(self, frame: frames.Frame | frames.Piece) -> Event | None:
         """
         Take a frame; return what it means to the caller, None when it means nothing.
 
         :raises GomdError: the job could not be started, or is lost: what its end says of it.
         :raises MalformedFrame: the frame cannot be read. Close the connection.
         """
-        kind, payload = frame
-        if kind in self.outputs:
+        if frame[0] in self.outputs:
             if not self.attached:
                 return None  # of an older attachment: it comes again
-            self.outputs[kind].receive(len(payload))
-            return Data(kind, payload)
+            self.outputs[frame[0]].receive(len(frame[1]))
+            return Data(*frame)
+        assert isinstance(frame, frames.Frame)
+        kind, payload = frame
         if kind == frames.ACK:
             stream, position = frames.decode_ack(payload)
             if stream == frames.STDIN and self.attached and self.stdin.acknowledge(position):

@@ -14,6 +14,7 @@ than the window.
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeGuard
 
@@ -29,7 +30,10 @@ _SPEC_MARGIN: Final = 65536
 CHUNK: Final = 65536
 #: Bytes of a stream that may be under way, sent and not acknowledged.
 WINDOW: Final = 1048576
-_HEADER: Final = 5
+#: Bytes of a part of a frame that is kept together with those beside it.
+_SMALL: Final = 4096
+_HEAD: Final = struct.Struct("!BI")
+_HEADER: Final = _HEAD.size
 
 #: Kinds of frames. From the caller's end to the job's:
 SPEC: Final = 1  #: JSON: what to run
@@ -73,7 +77,12 @@ class Frame(NamedTuple):
 
 def encode(kind: int, payload: bytes = b"") -> bytes:
     """Return the bytes of a frame."""
-    return bytes((kind,)) + len(payload).to_bytes(4, "big") + payload
+    return _HEAD.pack(kind, len(payload)) + payload
+
+
+def head(kind: int, size: int) -> bytes:
+    """Return what stands before a payload of ``size`` bytes."""
+    return _HEAD.pack(kind, size)
 
 
 class AttachRequest(NamedTuple):
@@ -213,6 +222,17 @@ def failure(error: GomdError) -> bytes:
     return encode_json(FAILED, {"code": getattr(error, "code", 500), "text": str(error)})
 
 
+#: The kinds of frames that carry output.
+OUTPUT_KINDS: Final = frozenset({STDOUT, STDERR})
+
+
+class Piece(NamedTuple):
+    """Bytes of an output, in the memory in which they came. :ivar kind: `STDOUT` or `STDERR`."""
+
+    kind: int
+    data: memoryview
+
+
 class FrameParser:
     """
     Takes bytes as they come, gives the frames in them. After an error it is of no more use.
@@ -222,13 +242,16 @@ class FrameParser:
     """
 
     def __init__(self, admits_long_spec: Callable[[int], bool] | None = None) -> None:
-        self._rest = bytearray()
+        self._rest: list[bytes | bytearray] = []
+        self._size = 0
+        self._needed = _HEADER
+        self._kind = self._left = 0  # of an output frame of which a part was given
         self.admits_long_spec = admits_long_spec
 
     @property
     def inside(self) -> bool:
         """Whether the bytes so far end within a frame."""
-        return bool(self._rest)
+        return self._size > 0 or self._left > 0
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """
@@ -236,23 +259,82 @@ class FrameParser:
 
         :raises MalformedFrame: an unknown kind, or a length that is not taken.
         """
-        rest = self._rest
-        rest += data
-        start = 0
+        if self._left:
+            self._keep(head(self._kind, self._left))  # what is still to come of it is a frame of its own
+            self._needed = _HEADER + self._left
+            self._left = 0
+        if self._keep(data):
+            return
+        data, start = b"".join(self._rest), 0
         try:
-            while len(rest) - start >= _HEADER:
-                kind = rest[start]
-                length = int.from_bytes(rest[start + 1 : start + _HEADER], "big")
-                if kind not in KINDS or (length > MAX_PAYLOAD and not self._takes_long(kind, length)):
-                    raise MalformedFrame(f"no frame: kind {kind}, {length} bytes")
-                end = start + _HEADER + length
-                if len(rest) < end:
-                    break
-                payload = bytes(memoryview(rest)[start + _HEADER : end])
+            while end := self._end_of_frame(data, start):
+                kind, payload = data[start], data[start + _HEADER : end]
                 start = end
                 yield Frame(kind, payload)
         finally:
-            del rest[:start]
+            self._keep_only(data[start:])
+
+    def feed_pieces(self, data: bytes) -> Iterator[Frame | Piece]:
+        """
+        Do as `feed`, but give output as it comes, uncopied: also a part of a frame that is still coming.
+
+        :raises MalformedFrame: as `feed`.
+        """
+        view, start = memoryview(data), 0
+        if self._left:
+            start = min(self._left, len(data))
+            self._left -= start
+            yield Piece(self._kind, view[:start])
+        elif self._keep(data):
+            return
+        elif len(self._rest) > 1:
+            data = b"".join(self._rest)
+            view = memoryview(data)
+        try:
+            while end := self._end_of_frame(data, start):
+                first, kind, start = start + _HEADER, data[start], end
+                if kind in OUTPUT_KINDS:
+                    yield Piece(kind, view[first:end])
+                else:
+                    yield Frame(kind, data[first:end])
+            if len(data) - start >= _HEADER and data[start] in OUTPUT_KINDS:
+                piece = view[start + _HEADER :]
+                self._kind, self._left = data[start], self._needed - _HEADER - len(piece)
+                start = len(data)
+                if piece:
+                    yield Piece(self._kind, piece)
+        finally:
+            self._keep_only(data[start:])
+
+    def _keep(self, data: bytes) -> bool:
+        """Keep ``data`` behind what there is; return whether the first frame is still incomplete."""
+        last = self._rest[-1] if self._rest else None
+        if isinstance(last, bytearray) and len(last) < CHUNK:
+            last += data
+        else:  # small parts are kept together: each by itself would take fifty bytes more
+            self._rest.append(bytearray(data) if self._rest and len(data) < _SMALL else data)
+        self._size += len(data)
+        return self._size < self._needed
+
+    def _keep_only(self, data: bytes) -> None:
+        self._rest = [data] if data else []
+        self._size = len(data)
+
+    def _end_of_frame(self, data: bytes, start: int) -> int:
+        """Return where the frame ends that begins at ``start``; 0 when not all of it is there."""
+        left = len(data) - start
+        self._needed = _HEADER
+        if left < _HEADER:
+            return 0
+        kind: int
+        length: int
+        kind, length = _HEAD.unpack_from(data, start)
+        if kind not in KINDS or (length > MAX_PAYLOAD and not self._takes_long(kind, length)):
+            raise MalformedFrame(f"no frame: kind {kind}, {length} bytes")
+        if left < _HEADER + length:
+            self._needed = _HEADER + length
+            return 0
+        return start + _HEADER + length
 
     def _takes_long(self, kind: int, length: int) -> bool:
         if kind != SPEC or length > MAX_SPEC_PAYLOAD + _SPEC_MARGIN or self.admits_long_spec is None:

@@ -68,16 +68,22 @@ class JobEnd:
         position = self.stdin.acknowledgement()
         return b"" if position is None else frames.encode_ack(frames.STDIN, position)
 
-    def output_to_send(self, limit: int) -> bytes:
-        """Return frames with output, up to about ``limit`` bytes of it; empty when none may be sent now."""
+    def output_to_send(self, limit: int) -> list[bytes]:
+        """
+        Return frames with up to about ``limit`` bytes of output, in parts, to be sent one behind the other.
+
+        A part may be a piece of output as the store keeps it, so that nothing is copied. Empty: none may be
+        sent now.
+        """
         if not self.attached:
-            return b""
-        found, size = [], 0
+            return []
+        found: list[bytes] = []
+        size = 0
         for kind, output in self.outputs.items():
             while size < limit and (piece := output.next_piece()):
-                found.append(frames.encode(kind, piece))
+                found += (frames.head(kind, len(piece)), piece)
                 size += len(piece)
-        return b"".join(found)  # copies nothing when it is one frame
+        return found
 
     @property
     def drained(self) -> bool:

@@ -67,7 +67,8 @@ class CallerAttachment:
         if self.attached and self.end.overtaken:
             self.detach()
             self._control.send(frames.encode(frames.RESUME))
-        self._control.send(self.end.output_to_send(self._control.room))
+        for part in self.end.output_to_send(self._control.room):
+            self._control.send(part)
         self._control.send(self.end.input_acknowledgement())
         self.send_exit()
         return self._control.flush()

@@ -15,7 +15,9 @@ from libgomd.wire import frames
 #: Seconds a last word to the daemon may take.
 LAST_WORD_TIMEOUT = 30.0
 #: Bytes that may wait here for the daemon to read; more output stays in its store.
-MAX_OUTGOING_BYTES = 262144
+MAX_OUTGOING_BYTES = 524288
+#: Parts of it that one call of the kernel takes (UIO_MAXIOV).
+_MAX_PARTS = 1024
 
 
 class ControlSocket:
@@ -27,8 +29,10 @@ class ControlSocket:
 
     def __init__(self, connection: socket.socket, parser: frames.FrameParser) -> None:
         self._connection: socket.socket | None = connection
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_OUTGOING_BYTES)
         self._parser = parser
-        self._outgoing = bytearray()
+        self._outgoing: list[bytes] = []
+        self._waiting = 0
         self._listener: socket.socket | None = None
 
     @property
@@ -44,7 +48,7 @@ class ControlSocket:
     @property
     def room(self) -> int:
         """Bytes of output that may be queued now."""
-        return max(0, MAX_OUTGOING_BYTES - len(self._outgoing))
+        return max(0, MAX_OUTGOING_BYTES - self._waiting)
 
     def listen(self) -> None:
         """Listen for later daemons at a socket in the current directory. :raises OSError: it is not made."""
@@ -72,6 +76,7 @@ class ControlSocket:
             return False
         self.disconnect()
         connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_OUTGOING_BYTES)
         self._connection = connection
         self._parser = frames.FrameParser()
         return True
@@ -102,28 +107,43 @@ class ControlSocket:
             self._connection.close()
         self._connection = None
         self._outgoing.clear()
+        self._waiting = 0
 
     def send(self, data: bytes) -> None:
         """Queue frames for the daemon; without a connection they are dropped."""
-        if self._connection is not None:
-            self._outgoing += data
+        if data and self._connection is not None:
+            self._outgoing.append(data)
+            self._waiting += len(data)
 
     def flush(self) -> bool:
         """Write as much as the connection takes now. :returns: False when the connection has ended."""
         while self._outgoing and self._connection is not None:
             try:
-                sent = self._connection.send(self._outgoing)
+                sent = self._connection.sendmsg(self._outgoing[:_MAX_PARTS])
             except BlockingIOError:
                 return True
             except OSError:
                 self.disconnect()
                 return False
-            del self._outgoing[:sent]
+            self._forget(sent)
         return True
+
+    def _forget(self, sent: int) -> None:
+        """Forget the first ``sent`` bytes of what waits."""
+        self._waiting -= sent
+        whole = 0
+        for part in self._outgoing:
+            if sent < len(part):
+                break
+            sent -= len(part)
+            whole += 1
+        del self._outgoing[:whole]
+        if sent:
+            self._outgoing[0] = self._outgoing[0][sent:]
 
     def send_last(self, data: bytes, timeout: float = LAST_WORD_TIMEOUT) -> None:
         """Write all that waits and ``data`` behind it. Blocks for ``timeout`` seconds at most; no error."""
         if self._connection is not None:
             self._connection.settimeout(timeout)
             with suppress(OSError):
-                self._connection.sendall(bytes(self._outgoing) + data)
+                self._connection.sendall(b"".join((*self._outgoing, data)))

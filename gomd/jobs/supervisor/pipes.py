@@ -5,14 +5,19 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+from contextlib import suppress
 
 from libgomd.errors import CannotMove
 from libgomd.wire.resumable import CHUNK
 
 #: Standard input, output and error of a job; or the supervisor's ends of them, -1 where there is none.
 Streams = tuple[int, int, int]
-#: Asks how many bytes a pipe can have.
+#: Asks how many bytes a pipe can have; sets that.
 _F_GETPIPE_SZ = 1032
+_F_SETPIPE_SZ = 1031
+#: Bytes that the pipe of an output can have, eight pieces, where the kernel gives one: so many are read at a
+#: time, and the job and its supervisor wake each other less often. They take memory as far as it is full.
+OUTPUT_PIPE_BYTES = 8 * CHUNK
 
 
 def make_pipes(detach: bool, merge: bool) -> tuple[Streams, Streams]:
@@ -26,6 +31,8 @@ def make_pipes(detach: bool, merge: bool) -> tuple[Streams, Streams]:
     else:
         stdin, feed = os.pipe()
     out_read, out = os.pipe()
+    with suppress(OSError):  # it is refused to a user who has much in pipes already
+        fcntl.fcntl(out, _F_SETPIPE_SZ, OUTPUT_PIPE_BYTES)
     if merge:
         return (stdin, out, out), (feed, out_read, -1)
     error_read, error = os.pipe()

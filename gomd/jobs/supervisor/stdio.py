@@ -12,6 +12,8 @@ from libgomd.wire import frames
 from libgomd.wire.job_end import JobEnd
 from libgomd.wire.resumable import CHUNK
 
+#: Pieces of an output that are read at a time, as many as its pipe can have.
+_PIECES = pipes.OUTPUT_PIPE_BYTES // CHUNK
 #: Bytes that are kept of the end of an output.
 _LAST_BYTES = 4096
 
@@ -68,14 +70,19 @@ class JobStdio:
         came = False
         for kind, descriptor in self.outputs.items():
             if descriptor in ready:
-                came = self._read(kind, descriptor) or came
+                for _piece in range(_PIECES):
+                    size = self._read(kind, descriptor)
+                    came = came or size > 0
+                    if size < CHUNK or self._room(kind) <= 0:
+                        break
         return came
 
-    def _read(self, kind: int, descriptor: int) -> bool:
+    def _read(self, kind: int, descriptor: int) -> int:
+        """Read a piece of an output that there is room for, and return its size; 0: there is none."""
         try:
             data = os.read(descriptor, min(CHUNK, self._room(kind)))
         except BlockingIOError:
-            return False
+            return 0
         except OSError:  # EIO: nobody has the terminal any more
             data = b""
         if data:
@@ -84,7 +91,7 @@ class JobStdio:
             self.last[kind] = (before + data[-_LAST_BYTES:])[-_LAST_BYTES:]
         else:
             self.outputs[kind] = pipes.close(descriptor)
-        return bool(data)
+        return len(data)
 
     @property
     def has_output_open(self) -> bool:

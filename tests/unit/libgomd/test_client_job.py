@@ -53,7 +53,7 @@ class FarJob:
                 self.end.stdin.receive(len(frame.payload))
             elif frame.kind == frames.ACK:
                 self.end.acknowledge(frame.payload)
-        if output := self.end.output_to_send(1 << 30):
+        if output := b"".join(self.end.output_to_send(1 << 30)):
             self.say(output)
 
     def kinds(self) -> list[int]:

@@ -182,7 +182,7 @@ def _play_job(steps: list[Step]) -> list[dict[str, Any]]:
         elif do == "output":
             end.outputs[_STREAM[value[0]]].append(bytes.fromhex(value[1]))
         elif do == "send":
-            out = end.output_to_send(1 << 20)
+            out = b"".join(end.output_to_send(1 << 20))
         elif do == "passed on":
             end.stdin.pass_on(value)
             out = end.input_acknowledgement()

@@ -56,7 +56,7 @@ def test_an_answer_to_the_caller_before_begins_nothing() -> None:
     got = b""
     for asking in (before, caller):
         asking.attach()
-    answers = [job.attach(frames.decode_attach(sent_by(end)[0].payload)) + job.output_to_send(100)
+    answers = [job.attach(frames.decode_attach(sent_by(end)[0].payload)) + b"".join(job.output_to_send(100))
                for end in (before, caller)]  # fmt: skip
     for frame in FrameParser().feed(b"".join(answers)):
         event = caller.receive(frame)
@@ -94,7 +94,7 @@ def test_a_slow_reader_that_attaches_again_is_sent_a_window() -> None:
         for frame in FrameParser().feed(job.attach(frames.decode_attach(sent_by(caller)[0].payload))):
             caller.receive(frame)
         job.outputs[frames.STDOUT].append(b"x" * WINDOW)
-        for frame in FrameParser().feed(job.output_to_send(1000)):
+        for frame in FrameParser().feed(b"".join(job.output_to_send(1000))):
             caller.receive(frame)
     assert caller.outputs[frames.STDOUT].received == 2 * WINDOW
     caller.passed_on(frames.STDOUT, 2 * WINDOW)
@@ -106,14 +106,14 @@ def test_output_of_an_older_attachment_is_ignored() -> None:
     """It comes again behind the answer; taking it twice would double it."""
     caller, job = attached_pair()
     job.outputs[frames.STDOUT].append(b"once")
-    data = job.output_to_send(100)
+    data = b"".join(job.output_to_send(100))
     caller.attach()
     [frame] = FrameParser().feed(data)
     assert caller.receive(frame) is None
     [asked] = sent_by(caller)
     for answer in FrameParser().feed(job.attach(frames.decode_attach(asked.payload))):
         caller.receive(answer)
-    [again] = FrameParser().feed(job.output_to_send(100))
+    [again] = FrameParser().feed(b"".join(job.output_to_send(100)))
     assert caller.receive(again) == Data(frames.STDOUT, b"once")
 
 
@@ -264,7 +264,7 @@ class JobOverBrokenConnections(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, 50), passed_on=st.booleans())
     def bytes_reach_the_caller(self, size: int, passed_on: bool) -> None:
-        self.to_caller += self.job.input_acknowledgement() + self.job.output_to_send(30)
+        self.to_caller += self.job.input_acknowledgement() + b"".join(self.job.output_to_send(30))
         data = bytes(self.to_caller[:size])
         del self.to_caller[:size]
         for frame in self.caller_parser.feed(data):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import tracemalloc
+from collections.abc import Iterable
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
 from libgomd.wire import frames
-from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
+from libgomd.wire.frames import Frame, FrameParser, MalformedFrame, Piece
 
 kinds = st.sampled_from(sorted(frames.KINDS))
 some_frames = st.lists(st.tuples(kinds, st.binary(max_size=40)), max_size=8)
@@ -24,6 +27,69 @@ def test_frames_come_out_as_they_went_in(made: list[tuple[int, bytes]]) -> None:
     parser = FrameParser()
     assert [frame for at in range(len(data)) for frame in parser.feed(data[at : at + 1])] == expected
     assert not parser.inside
+
+
+def joined(found: Iterable[Frame | Piece]) -> list[tuple[int, bytes]]:
+    """Return frames, with the output of each kind that came in a row as one."""
+    rows: list[tuple[int, bytes]] = []
+    for kind, payload in found:
+        data = bytes(payload)
+        if kind in frames.OUTPUT_KINDS and rows and rows[-1][0] == kind:
+            rows[-1] = (kind, rows[-1][1] + data)
+        elif data or kind not in frames.OUTPUT_KINDS:
+            rows.append((kind, data))
+    return rows
+
+
+@given(some_frames, st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=1))
+def test_output_comes_in_pieces_and_all_else_whole(
+    made: list[tuple[int, bytes]], reads: list[tuple[int, bool]]
+) -> None:
+    """However the bytes come, and whether pieces are asked for at each read or only at some."""
+    data = b"".join(frames.encode(kind, payload) for kind, payload in made)
+    parser, found, at = FrameParser(), [], 0
+    for size, pieces in itertools.cycle(reads):
+        if at >= len(data):
+            break
+        feed = parser.feed_pieces if pieces else parser.feed
+        found += list(feed(data[at : at + size]))
+        at += size
+    assert joined(found) == joined(Frame(*each) for each in made)
+    assert not parser.inside
+
+
+def test_a_piece_comes_before_its_frame_is_whole() -> None:
+    """Whoever passes output on does not wait for the rest of a frame, and copies nothing."""
+    parser, data = FrameParser(), frames.encode(frames.STDOUT, b"first and rest")
+    [piece] = parser.feed_pieces(data[:10])
+    assert piece == (frames.STDOUT, b"first")
+    assert parser.inside
+    assert list(parser.feed_pieces(data[10:])) == [(frames.STDOUT, b" and rest")]
+    assert not parser.inside
+
+
+def test_a_frame_that_comes_byte_by_byte_takes_no_more_memory_than_it_has() -> None:
+    """A caller could otherwise make a daemon keep fifty times what it sent."""
+    parser, data = FrameParser(), frames.encode(frames.STDIN, bytes(200_000))
+    tracemalloc.start()
+    try:
+        for at in range(len(data) - 1):
+            assert not list(parser.feed(data[at : at + 1]))
+        used, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 500_000
+    assert list(parser.feed(data[-1:])) == [Frame(frames.STDIN, bytes(200_000))]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_pieces_or_one_error(data: bytes) -> None:
+    """As with whole frames."""
+    try:
+        found = list(FrameParser().feed_pieces(data))
+    except MalformedFrame:
+        return
+    assert sum(len(payload) for _kind, payload in found) <= len(data)
 
 
 @given(st.binary(max_size=200))
@@ -41,6 +107,8 @@ def test_a_length_that_is_too_much_is_refused_at_once() -> None:
     """Nobody can make the other end wait for a gigabyte."""
     with pytest.raises(MalformedFrame):
         list(FrameParser().feed(bytes((frames.STDOUT,)) + (frames.MAX_PAYLOAD + 1).to_bytes(4, "big")))
+    with pytest.raises(MalformedFrame):
+        list(FrameParser().feed_pieces(bytes((frames.STDOUT,)) + (frames.MAX_PAYLOAD + 1).to_bytes(4, "big")))
 
 
 @given(st.sampled_from((frames.STDIN, frames.STDOUT, frames.STDERR)), st.integers(0, 2**64 - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 
@@ -73,6 +74,15 @@ class StdioTests(SynchronousTestCase):
         self.close_job(2)
         self.assertFalse(self.stdio.read_outputs(self.ready()))
         self.assertFalse(self.stdio.has_output_open)
+
+    def test_much_output_is_read_in_one_turn(self) -> None:
+        """As much as its pipe can have, which is more than a piece; and nothing of it is another's turn."""
+        size = fcntl.fcntl(self.job[1], fcntl.F_GETPIPE_SZ)
+        os.set_blocking(self.job[1], False)
+        written = os.write(self.job[1], bytes(min(size, WINDOW)))
+        self.assertTrue(self.stdio.read_outputs(self.ready()))
+        self.assertEqual(self.end.outputs[frames.STDOUT].end, written)
+        self.assertTrue(self.stdio.has_output_open)
 
     def test_a_job_waits_for_its_caller(self) -> None:
         """With a window's worth that nobody acknowledges its pipe is not read any more."""
