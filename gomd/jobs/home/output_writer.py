@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
@@ -18,7 +18,7 @@ from libgomd.errors import MalformedReply
 from libgomd.private import make_private_directory, open_private_directory
 from libgomd.wire import frames, job_messages
 from libgomd.wire.attachment import OUTPUTS, CallerEnd, Data, Exited
-from libgomd.wire.frames import Frame
+from libgomd.wire.frames import Frame, Piece
 from libgomd.wire.job_messages import JobExit
 from libgomd.wire.resumable import Receiver
 
@@ -83,6 +83,11 @@ class OutputWriter:
     def send(self, data: bytes) -> None:
         """Take frames."""
         self._waiting.extend(self._parser.feed(data))
+        self._go_on()
+
+    def send_output(self, pieces: Iterable[Piece]) -> None:
+        """Take output."""
+        self._waiting.extend(Frame(piece.kind, bytes(piece.data)) for piece in pieces)
         self._go_on()
 
     def _go_on(self) -> None:

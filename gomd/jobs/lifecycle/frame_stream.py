@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from libgomd.tcp import send_without_delay
-from libgomd.wire.frames import Frame, FrameParser, MalformedFrame
+from libgomd.wire.frames import Frame, FrameParser, MalformedFrame, Piece, head
 
-#: Bytes that one call of the kernel reads or writes at most: Twisted's 64 KiB cost a fifth more time.
-TRANSFER_SIZE_BYTES = 1 << 18
+#: Bytes that one call of the kernel reads or writes at most: with Twisted's 64 KiB, most of a daemon's time
+#: goes into the turns of the reactor. Half a window: the rest of it is under way meanwhile.
+TRANSFER_SIZE_BYTES = 1 << 19
+#: Bytes that are worth a call of the kernel by themselves. Twisted's TLS lets no more of them wait.
+_LARGE_BYTES = 1 << 16
 
 
 def _ignore() -> None:
     """Do nothing: there is no listener."""
 
 
-def _widen(transport: Any) -> None:
-    """Let a connection, and the one below it when it is TLS, carry `TRANSFER_SIZE_BYTES` at a time."""
-    while transport is not None:
-        if isinstance(transport, FileDescriptor):
-            transport.bufferSize = transport.SEND_LIMIT = TRANSFER_SIZE_BYTES
+def _below(transport: Any) -> FileDescriptor | None:
+    """Return the kernel's connection below a transport, which may be TLS; None: it has none."""
+    while transport is not None and not isinstance(transport, FileDescriptor):
         transport = vars(transport).get("transport")
+    return transport
 
 
 @implementer(IPushProducer)
@@ -48,17 +52,20 @@ class FrameStream(Protocol):
         self.full = False
         self.gone = False
         self._on_frame: Callable[[Frame], None] | None = None
+        self._on_output: Callable[[list[Piece]], None] | None = None
         self._on_lost: Callable[[], None] = _ignore
         self._on_room: Callable[[], None] = _ignore
         self._early: list[Frame] = []
         self._parser = FrameParser()
         self._closed = self._aborted = False
+        self._below: FileDescriptor | None = None
 
     def listen(
         self,
         on_frame: Callable[[Frame], None],
         on_lost: Callable[[], None] = _ignore,
         on_room: Callable[[], None] = _ignore,
+        on_output: Callable[[list[Piece]], None] | None = None,
     ) -> None:
         """
         Call these functions from now on, in place of the former ones.
@@ -67,7 +74,10 @@ class FrameStream(Protocol):
             it raises `MalformedFrame`, the connection is aborted.
         :param on_lost: called once when the connection is gone, unless it was closed here.
         :param on_room: called when the other end has taken what had filled the connection.
+        :param on_output: called with output in place of ``on_frame``, but for what came while there was no
+            listener; None: its frames are like the others.
         """
+        self._on_output = on_output
         self._on_frame, self._on_lost, self._on_room = on_frame, on_lost, on_room
         try:
             while self._early and self._on_frame is not None and not self._closed:
@@ -77,7 +87,7 @@ class FrameStream(Protocol):
 
     def forget(self) -> None:
         """Call no function any more; the frames that come now are kept for the next listener."""
-        self._on_frame = None
+        self._on_frame = self._on_output = None
         self._on_lost = self._on_room = _ignore
 
     def early_frame(self) -> Frame | None:
@@ -94,7 +104,12 @@ class FrameStream(Protocol):
 
     def connectionMade(self) -> None:
         """Watch whether the other end reads, and transfer much at a time."""
-        _widen(self.transport)
+        self._below = _below(self.transport)
+        if self._below is not None:
+            self._below.bufferSize = self._below.SEND_LIMIT = TRANSFER_SIZE_BYTES
+            if isinstance(self._below, Connection) and self._below.socket.family == socket.AF_UNIX:
+                # The kernel finds what suits TCP by itself.
+                self._below.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, TRANSFER_SIZE_BYTES)
         self.transport.registerProducer(self, True)
         send_without_delay(self.transport)
         if ITCPTransport.providedBy(self.transport):
@@ -103,15 +118,43 @@ class FrameStream(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Pass every frame to the listener."""
         try:
-            for frame in self._parser.feed(data):
-                if self._closed:
-                    return
-                if self._on_frame is None:
-                    self._early.append(frame)
-                else:
-                    self._on_frame(frame)
+            if self._on_output is None:
+                for frame in self._parser.feed(data):
+                    if self._closed:
+                        return
+                    self._give(frame)
+            else:
+                self._receive_output(data)
         except MalformedFrame as error:
             self._refuse(error)
+
+    def _give(self, frame: Frame) -> None:
+        if self._on_frame is None:
+            self._early.append(frame)
+        else:
+            self._on_frame(frame)
+
+    def _receive_output(self, data: bytes) -> None:
+        """Give output that came together to the listener together, and every other frame by itself."""
+        pieces: list[Piece] = []
+        for found in self._parser.feed_pieces(data):
+            if self._closed:
+                return
+            if isinstance(found, Piece):
+                pieces.append(found)
+            else:
+                self._give_output(pieces)
+                pieces = []
+                self._give(found)
+        self._give_output(pieces)
+
+    def _give_output(self, pieces: list[Piece]) -> None:
+        """Give output to the listener there is now, which may be another one than before."""
+        if pieces and self._on_output is not None:
+            self._on_output(pieces)
+        else:
+            for piece in pieces:
+                self._give(Frame(piece.kind, bytes(piece.data)))
 
     def _refuse(self, error: MalformedFrame) -> None:
         self._log.debug("closed a connection: {error}", error=error)
@@ -119,9 +162,31 @@ class FrameStream(Protocol):
         self.abort()
 
     def send(self, data: bytes) -> None:
-        """Send an encoded frame."""
+        """Send encoded frames."""
         if not self.gone and not self._closed:
             self.transport.write(data)
+
+    def send_output(self, pieces: Iterable[Piece]) -> None:
+        """Send output as frames; much of it goes out at once, as far as the kernel takes it."""
+        if self.gone or self._closed:
+            return
+        parts: list[bytes | memoryview] = []
+        for kind, data in pieces:
+            parts += (head(kind, len(data)), data)
+        joined = b"".join(parts)
+        self.transport.write(joined)
+        if len(joined) >= _LARGE_BYTES:
+            self._push()
+
+    def _push(self) -> None:
+        """
+        Let the kernel have what was written just now, in place of waiting for the reactor's next turn.
+
+        What is wrong with the connection is found again in that turn, and handled there.
+        """
+        below = self._below
+        if below is not None and below.connected and not below.disconnecting:
+            below.doWrite()
 
     def close(self) -> None:
         """Close the connection after everything was sent, without calling ``on_lost``."""

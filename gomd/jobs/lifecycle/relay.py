@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from twisted.internet.interfaces import IReactorTime
+
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.output_acks import OutputAcks
 from libgomd.wire import frames, job_messages
-from libgomd.wire.frames import Frame
+from libgomd.wire.frames import Frame, Piece
 from libgomd.wire.job_messages import JobExit, JobReport, StartFailure
 from libgomd.wire.job_orders import OrderOutcome
 
@@ -33,6 +36,9 @@ class ClientEnd(Protocol):
 
     def send(self, data: bytes) -> None:
         """Send encoded frames."""
+
+    def send_output(self, pieces: Iterable[Piece]) -> None:
+        """Send output."""
 
     def pause_reading(self, paused: bool) -> None:
         """Pause or resume reading from it."""
@@ -77,7 +83,8 @@ class StreamRelay:
     (the caller's connection, or that of the job's home).
 
     Nothing is kept: the window on which the two ends agree bounds the data under way. A caller gains nothing
-    by acknowledging output it has not read: its acknowledgements wait while its connection is full.
+    by acknowledging output it has not read: its acknowledgements wait while its connection is full. On their
+    way to the job they are joined (`OutputAcks`), once: not by the daemon of the job's node.
 
     :param transparent: whether everything is passed on to the caller's end, because that is another daemon.
     :ivar job: the connection to the job's end; None while there is none. :ivar client: the caller's end.
@@ -86,14 +93,14 @@ class StreamRelay:
     :ivar unheard: whether it has answered one while no caller was connected.
     """
 
-    def __init__(self, listener: RelayListener, transparent: bool = False) -> None:
+    def __init__(self, clock: IReactorTime, listener: RelayListener, transparent: bool = False) -> None:
         self._listener = listener
         self.transparent = transparent
         self.job: FrameStream | None = None
         self.client: ClientEnd | None = None
         self.attached = self.unheard = False
         self.holds_exit = False
-        self._delayed_acks: dict[int, bytes] = {}
+        self._acks = OutputAcks(clock, self._acknowledge, lambda: self.client is None or not self.client.full)
         self._stdin_position = 0
         self._stdin_acknowledged = 0
 
@@ -103,19 +110,20 @@ class StreamRelay:
         """Use ``stream`` as the connection to the job. A connected caller has to send `ATTACH` again."""
         self.drop_job()
         self.job = stream
-        stream.listen(self._from_job, self._job_gone, self._job_has_room)
+        stream.listen(self._from_job, self._job_gone, self._job_has_room, self._output_from_job)
 
     def join_client(self, client: ClientEnd) -> None:
         """Use ``client`` as the caller's end."""
         self.client = client
         self.attached = False
-        self._delayed_acks.clear()
+        self._acks.forget()
         client.listen(self._from_client, self._client_gone, self._client_has_room)
 
     def drop_job(self) -> None:
         """Close the connection to the job, if there is one, without telling the listener."""
         job, self.job = self.job, None
         self.attached = False
+        self._acks.forget()
         if job is not None:
             job.close()
 
@@ -126,6 +134,8 @@ class StreamRelay:
 
     def drop_client(self) -> None:
         """Close the caller's end, if there is one, without telling the listener."""
+        self._acks.release()
+        self._acks.forget()
         client, self.client = self.client, None
         self.attached = False
         if client is not None:
@@ -152,6 +162,10 @@ class StreamRelay:
             self.client.send(data)
 
     # -- frames
+
+    def _output_from_job(self, pieces: list[Piece]) -> None:
+        if self.attached and self.client is not None:
+            self.client.send_output(pieces)
 
     def _from_job(self, frame: Frame) -> None:
         kind, payload = frame
@@ -189,10 +203,10 @@ class StreamRelay:
         if kind not in _FROM_CLIENT:
             raise frames.MalformedFrame(f"a caller does not send frames of kind {kind}")
         if kind == frames.ACK:
-            stream, _position = frames.decode_ack(payload)
-            if self.client.full:
-                self._delayed_acks[stream] = payload
-                return
+            self._acks.take(*frames.decode_ack(payload))
+            if self.transparent:
+                self._acks.release()
+            return
         elif kind == frames.STDIN:
             if not self.attached:
                 return  # it was meant for an end that is gone; the caller sends it again after ATTACH
@@ -203,6 +217,8 @@ class StreamRelay:
             return
         elif kind == frames.ATTACH:
             frames.decode_attach(payload)
+            self._acks.release()  # before it, as they came
+            self._acks.forget()
             self.attached = False
         elif kind == frames.SIGNAL:
             frames.decode_signal(payload)
@@ -216,9 +232,10 @@ class StreamRelay:
             self.client.pause_reading(True)
 
     def _client_has_room(self) -> None:
-        delayed, self._delayed_acks = self._delayed_acks, {}
-        for payload in delayed.values():
-            self.to_job(frames.encode(frames.ACK, payload))
+        self._acks.release()
+
+    def _acknowledge(self, stream: int, position: int) -> None:
+        self.to_job(frames.encode_ack(stream, position))
 
     def _job_has_room(self) -> None:
         if self.client is not None:
@@ -227,11 +244,14 @@ class StreamRelay:
     def _job_gone(self) -> None:
         self.job = None
         self.attached = False
+        self._acks.forget()
         if self.client is not None:
             self.client.pause_reading(False)
         self._listener.on_job_lost()
 
     def _client_gone(self) -> None:
+        self._acks.release()
+        self._acks.forget()
         self.client = None
         self.attached = False
         self._listener.on_client_lost()

@@ -95,7 +95,7 @@ class TrackedJob:
         self.number = number
         self.phase = phase
         self.running = running
-        self.relay = StreamRelay(self, transparent=number is None)
+        self.relay = StreamRelay(clock, self, transparent=number is None)
         self.control = SupervisorControl(clock, self.relay.to_job, lambda: self.connected)
         self.exit: JobExit | None = None
         self.begun: Deferred[None] = Deferred()

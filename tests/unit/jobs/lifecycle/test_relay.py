@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from gomd.jobs.lifecycle.frame_stream import FrameStream
+from gomd.jobs.lifecycle.output_acks import DELAY, ENOUGH
 from gomd.jobs.lifecycle.relay import StreamRelay
 from libgomd.wire import frames
 from libgomd.wire.frames import Frame, FrameParser
@@ -47,7 +49,8 @@ class RelayTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         listener = RecordingListener()
-        self.relay = StreamRelay(listener)
+        self.clock = Clock()
+        self.relay = StreamRelay(self.clock, listener)
         self.told = listener.told
         self.job, self.client = End(), End()
         self.relay.join_job(self.job.stream)
@@ -98,6 +101,66 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual(self.job.heard(), [])
         self.client.stream.resumeProducing()
         self.assertEqual(self.job.heard(), [frames.ack(frames.STDOUT, 9)])
+
+    def test_output_passes_as_it_comes(self) -> None:
+        """A frame of which a part has come is passed on in parts; all else waits until it is whole."""
+        self.attach()
+        data = frames.encode(frames.STDOUT, b"first, rest") + frames.encode_ack(frames.STDIN, 0)
+        self.job.says(data[:12])
+        self.assertEqual(self.client.heard(), [Frame(frames.STDOUT, b"first, ")])
+        self.job.says(data[12:-1])
+        self.assertEqual(self.client.heard(), [Frame(frames.STDOUT, b"rest")])
+        self.job.says(data[-1:])
+        self.assertEqual(self.client.heard(), [frames.ack(frames.STDIN, 0)])
+
+    def test_acknowledgements_are_joined(self) -> None:
+        """The job hears the newest after a moment, and at once when much of its window is at stake."""
+        self.attach()
+        for position in (10, 20, 30):
+            self.client.says(frames.encode_ack(frames.STDOUT, position))
+        self.client.says(frames.encode_ack(frames.STDERR, 7))
+        self.assertEqual(self.job.heard(), [])
+        self.clock.advance(DELAY)
+        self.assertEqual(self.job.heard(), [frames.ack(frames.STDOUT, 30), frames.ack(frames.STDERR, 7)])
+        self.client.says(frames.encode_ack(frames.STDOUT, 30 + ENOUGH))
+        self.assertEqual(self.job.heard(), [frames.ack(frames.STDOUT, 30 + ENOUGH)])
+        self.clock.advance(DELAY)
+        self.assertEqual(self.job.heard(), [])
+
+    def test_what_a_caller_has_acknowledged_counts_when_it_leaves(self) -> None:
+        """Whoever attaches next is not shown it again."""
+        for leave in (
+            lambda: self.client.stream.connectionLost(),
+            lambda: self.client.says(frames.encode_attach(frames.AttachRequest(detach=True))),
+        ):
+            self.attach()
+            self.client.says(frames.encode_ack(frames.STDOUT, 5))
+            leave()
+            self.assertEqual(self.job.heard()[0], frames.ack(frames.STDOUT, 5))
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.client = End()
+            self.relay.join_client(self.client.stream)
+
+    def test_nothing_is_acknowledged_to_a_job_that_is_gone(self) -> None:
+        """Its successor would take the position for one of its own."""
+        self.attach()
+        self.client.says(frames.encode_ack(frames.STDOUT, 5))
+        self.job.stream.connectionLost()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        successor = End()
+        self.relay.join_job(successor.stream)
+        self.clock.advance(1.0)
+        self.assertEqual(successor.heard(), [])
+
+    def test_the_daemon_of_the_jobs_node_passes_acknowledgements_on_at_once(self) -> None:
+        """The caller's daemon has joined them already."""
+        relay = StreamRelay(self.clock, RecordingListener(), transparent=True)
+        job, home = End(), End()
+        relay.join_job(job.stream)
+        relay.join_client(home.stream)
+        home.says(frames.encode_ack(frames.STDOUT, 5))
+        self.assertEqual(job.heard(), [frames.ack(frames.STDOUT, 5)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_an_attach_that_is_none_ends_the_connection(self) -> None:
         """It is cut off here; the supervisor never hears of it, and the job goes on."""
