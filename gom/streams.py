@@ -22,6 +22,26 @@ from libgomd.wire.attachment import OUTPUTS, Attached, CallerEnd, Data, Event, E
 _MAX_READ_BYTES = 1 << 18
 
 
+class KeptPoll:
+    """Polls descriptors; those of the last time are not registered anew."""
+
+    def __init__(self) -> None:
+        self._registered: list[tuple[int, int]] = []
+        self._poll = select.poll()
+
+    def poll(self, watched: list[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
+        """
+        Wait until something happens at one of ``watched``, or ``timeout`` milliseconds; return what does.
+
+        :param watched: descriptors with what they are polled for; of one that is there twice, the last.
+        """
+        if watched != self._registered:
+            self._poll, self._registered = select.poll(), watched
+            for descriptor, events in watched:
+                self._poll.register(descriptor, events)
+        return self._poll.poll(timeout)
+
+
 class Lost(Exception):
     """The connection broke; the job may still be running."""
 
@@ -59,6 +79,7 @@ class Streams:
         self._outputs = {frames.STDOUT: OutputDescriptor(1), frames.STDERR: OutputDescriptor(2)}
         self._control = JobControl(self._end, terminal, self._leave, self._flush, time.monotonic)
         self._keyboard = Keyboard(self._end, terminal, self._control, reads_input, escape)
+        self._poll = KeptPoll()
         self.join(connection)
 
     def join(self, connection: tuple[socket.socket, bytes]) -> None:
@@ -142,19 +163,7 @@ class Streams:
         self._control.handle_signals_offline()
 
     def _step(self) -> None:
-        poll = select.poll()
-        poll.register(self._terminal.wakeup, select.POLLIN)
-        if self._end.exited is None:
-            sending = self._outgoing or self._end.pending
-            poll.register(self._connection, select.POLLIN | (select.POLLOUT if sending else 0))
-        for kind, output in self._outputs.items():
-            if output.waiting:
-                poll.register(output.descriptor, select.POLLOUT)
-            elif kind == frames.STDOUT and output.open:
-                poll.register(output.descriptor, 0)  # POLLERR says that its reader has gone
-        if self._may_read_stdin():
-            poll.register(0, select.POLLIN)
-        ready = dict(poll.poll(self._milliseconds_to_wait()))
+        ready = dict(self._poll.poll(self._watched(), self._milliseconds_to_wait()))
         if self._terminal.wakeup in ready:
             self._terminal.woken()
         for kind, output in self._outputs.items():
@@ -166,6 +175,21 @@ class Streams:
         if happened & ~select.POLLOUT:
             self._receive()
         self._flush()
+
+    def _watched(self) -> list[tuple[int, int]]:
+        """Return the descriptors that are waited for, with what they are waited for."""
+        watched = [(self._terminal.wakeup, select.POLLIN)]
+        if self._end.exited is None:
+            sending = self._outgoing or self._end.pending
+            watched.append((self._connection.fileno(), select.POLLIN | (select.POLLOUT if sending else 0)))
+        for kind, output in self._outputs.items():
+            if output.waiting:
+                watched.append((output.descriptor, select.POLLOUT))
+            elif kind == frames.STDOUT and output.open:
+                watched.append((output.descriptor, 0))  # POLLERR says that its reader has gone
+        if self._may_read_stdin():
+            watched.append((0, select.POLLIN))
+        return watched
 
     def _may_read_stdin(self) -> bool:
         return self._keyboard.may_read(room=len(self._outgoing) < frames.WINDOW)
@@ -205,7 +229,7 @@ class Streams:
         return True
 
     def _take(self, data: bytes) -> None:
-        for frame in self._parser.feed(data):
+        for frame in self._parser.feed_pieces(data):
             event = self._end.receive(frame)
             if event is not None:
                 self._happened(event)

@@ -12,6 +12,9 @@
 
 #define CERTAIN_BYTES 4096
 #define MAX_WRITE_BYTES ((size_t)1 << 20)
+/* What a pipe is let have when more waits for it than it has as a rule: so both sides wake each other less often. */
+#define WIDE_PIPE_BYTES (1 << 18)
+#define USUAL_PIPE_BYTES (1 << 16)
 
 void output_init(struct output *o, int stream) {
     struct stat status;
@@ -25,6 +28,7 @@ void output_init(struct output *o, int stream) {
         if (fd < 0) return;
         o->fd = fd;
         o->at_once = MAX_WRITE_BYTES;
+        o->narrow = 1;
     }
 }
 
@@ -47,6 +51,10 @@ int output_write(struct output *o, gomd_streams_t *streams, int happened) {
     if (!o->open || (length == 0 && happened & POLLERR)) {
         give_up(o, streams);
     } else if (length > 0 && happened) {
+        if (o->narrow && length > USUAL_PIPE_BYTES) {
+            o->narrow = 0;
+            (void)fcntl(o->fd, F_SETPIPE_SZ, WIDE_PIPE_BYTES); /* whoever has many pipes may not */
+        }
         ssize_t count = write(o->fd, bytes, length < o->at_once ? length : o->at_once);
         if (count >= 0) gomd_streams_taken(streams, o->stream, (size_t)count);
         else if (errno == EPIPE) give_up(o, streams);

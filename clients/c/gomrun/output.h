@@ -8,6 +8,7 @@ struct output {
     int stream; /* 1 or 2 */
     int fd;
     size_t at_once; /* bytes that it surely takes once poll says that it is writable */
+    int narrow;     /* it is a pipe that has as many bytes as pipes have as a rule */
     int open;       /* it has a reader, as far as is known */
 };
 
