@@ -246,7 +246,17 @@ class FrameParser:
         self._size = 0
         self._needed = _HEADER
         self._kind = self._left = 0  # of an output frame of which a part was given
-        self.admits_long_spec = admits_long_spec
+        self._admits_long_spec = admits_long_spec
+
+    @property
+    def admits_long_spec(self) -> Callable[[int], bool] | None:
+        """See the class."""
+        return self._admits_long_spec
+
+    @admits_long_spec.setter
+    def admits_long_spec(self, admits: Callable[[int], bool] | None) -> None:
+        self._admits_long_spec = admits
+        self._needed = _HEADER  # it is asked about what is on its way, too
 
     @property
     def inside(self) -> bool:
@@ -337,6 +347,6 @@ class FrameParser:
         return start + _HEADER + length
 
     def _takes_long(self, kind: int, length: int) -> bool:
-        if kind != SPEC or length > MAX_SPEC_PAYLOAD + _SPEC_MARGIN or self.admits_long_spec is None:
+        if kind != SPEC or length > MAX_SPEC_PAYLOAD + _SPEC_MARGIN or self._admits_long_spec is None:
             return False
-        return self.admits_long_spec(length)
+        return self._admits_long_spec(length)

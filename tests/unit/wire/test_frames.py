@@ -181,3 +181,22 @@ def test_attaches() -> None:
         assert frames.decode_attach(told) == wanted
         [sent] = frames.FrameParser().feed(frames.encode_attach(wanted))
         assert frames.decode_attach(sent.payload) == wanted
+
+
+def test_another_guard_is_asked_about_a_spec_on_its_way() -> None:
+    """With the next bytes, and not when all of it is in memory; the answer may be another one by then."""
+    parser = FrameParser(admits_long_spec=lambda _size: True)
+    assert not list(parser.feed(frames.head(frames.SPEC, 1 << 23) + b"[1, "))
+    asked: list[int] = []
+
+    def admits(size: int) -> bool:
+        asked.append(size)
+        return True
+
+    parser.admits_long_spec = admits
+    assert not list(parser.feed(b"2, "))
+    assert not list(parser.feed(b"3, "))
+    assert asked == [1 << 23]
+    parser.admits_long_spec = None
+    with pytest.raises(MalformedFrame):
+        list(parser.feed(b"4, "))
