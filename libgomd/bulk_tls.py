@@ -100,7 +100,9 @@ class BulkTLS(BufferingTLSTransport):
         left = memoryview(data)
         while left and not self._lostTLSConnection:
             written = openssl.write(self._tlsConnection, left[:PIECE_BYTES])
-            below.write(openssl.take(self._tlsConnection))
+            # Once, but for a peer that has asked for short records.
+            while encrypted := openssl.take(self._tlsConnection):
+                below.write(encrypted)
             if written == 0:
                 super()._write(bytes(left))  # which finds out why
                 return

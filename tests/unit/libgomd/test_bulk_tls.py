@@ -102,6 +102,14 @@ class BulkTests(SynchronousTestCase):
             self.check(Joined())
         self.assertIsNone(bulk_tls._OpenSSL.of(object()))
 
+    def test_more_is_to_be_sent_than_the_buffer_holds(self) -> None:
+        """As for a peer that has asked for short records: nothing stays behind until the next write."""
+        with patch.object(bulk_tls, "_BUFFER_BYTES", 10_000):
+            joined = Joined()
+            joined.server.says(bytes(100_000))
+            joined.settle()
+        self.assertEqual(sum(map(len, joined.client.heard)), 100_000)
+
     def test_much_comes_in_one_piece(self) -> None:
         """And not as a record of 16 KiB at a time."""
         joined = Joined()
