@@ -18,8 +18,9 @@ _MAX_WRITE_PIECES = 16
 #: less often.
 _WIDE_PIPE_BYTES = 1 << 18
 _USUAL_PIPE_BYTES = 1 << 16
-#: Sets how many bytes a pipe can have. It is in `fcntl` from Python 3.10 on, on Linux.
+#: Set how many bytes a pipe can have, and ask for it. They are in `fcntl` from Python 3.10 on, on Linux.
 _F_SETPIPE_SZ = 1031
+_F_GETPIPE_SZ = 1032
 
 
 class OutputDescriptor:
@@ -63,7 +64,8 @@ class OutputDescriptor:
         if not self._is_wide and sum(map(len, pieces)) > _USUAL_PIPE_BYTES:
             self._is_wide = True
             with suppress(OSError):  # whoever has many pipes may not
-                fcntl.fcntl(self.descriptor, _F_SETPIPE_SZ, _WIDE_PIPE_BYTES)
+                if fcntl.fcntl(self.descriptor, _F_GETPIPE_SZ) < _WIDE_PIPE_BYTES:  # its reader may want more
+                    fcntl.fcntl(self.descriptor, _F_SETPIPE_SZ, _WIDE_PIPE_BYTES)
         return os.writev(self.descriptor, pieces)
 
     def give_up(self) -> int:

@@ -53,7 +53,8 @@ int output_write(struct output *o, gomd_streams_t *streams, int happened) {
     } else if (length > 0 && happened) {
         if (o->narrow && length > USUAL_PIPE_BYTES) {
             o->narrow = 0;
-            (void)fcntl(o->fd, F_SETPIPE_SZ, WIDE_PIPE_BYTES); /* whoever has many pipes may not */
+            if (fcntl(o->fd, F_GETPIPE_SZ) < WIDE_PIPE_BYTES) /* its reader may want more */
+                (void)fcntl(o->fd, F_SETPIPE_SZ, WIDE_PIPE_BYTES); /* whoever has many pipes may not */
         }
         ssize_t count = write(o->fd, bytes, length < o->at_once ? length : o->at_once);
         if (count >= 0) gomd_streams_taken(streams, o->stream, (size_t)count);

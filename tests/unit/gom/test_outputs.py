@@ -65,6 +65,16 @@ def test_a_pipe_is_widened_for_much_only(pipe: tuple[int, int]) -> None:
     os.close(output.descriptor)
 
 
+def test_a_pipe_that_is_wider_already_stays_so(pipe: tuple[int, int]) -> None:
+    """Whoever reads from it has asked for that."""
+    wide = fcntl.fcntl(pipe[0], fcntl.F_SETPIPE_SZ, 1 << 20)
+    output = OutputDescriptor(pipe[1])
+    output.waiting.append(bytes(100_000))
+    output.write()
+    assert fcntl.fcntl(pipe[1], fcntl.F_GETPIPE_SZ) == wide
+    os.close(output.descriptor)
+
+
 def test_a_pipe_without_a_reader() -> None:
     """It is said, and what waits is counted as given up."""
     reading, writing = os.pipe()
