@@ -18,6 +18,8 @@ LAST_WORD_TIMEOUT = 30.0
 MAX_OUTGOING_BYTES = 524288
 #: Parts of it that one call of the kernel takes (UIO_MAXIOV).
 _MAX_PARTS = 1024
+#: Bytes of a part that is not copied to be joined with its neighbours.
+_SMALL = 4096
 
 
 class ControlSocket:
@@ -31,7 +33,7 @@ class ControlSocket:
         self._connection: socket.socket | None = connection
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_OUTGOING_BYTES)
         self._parser = parser
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[bytes | bytearray] = []
         self._waiting = 0
         self._listener: socket.socket | None = None
 
@@ -111,9 +113,16 @@ class ControlSocket:
 
     def send(self, data: bytes) -> None:
         """Queue frames for the daemon; without a connection they are dropped."""
-        if data and self._connection is not None:
+        if not data or self._connection is None:
+            return
+        self._waiting += len(data)
+        last = self._outgoing[-1] if self._outgoing else b""
+        if len(data) >= _SMALL:
             self._outgoing.append(data)
-            self._waiting += len(data)
+        elif isinstance(last, bytearray) and len(last) < frames.CHUNK:
+            last += data
+        else:
+            self._outgoing.append(bytearray(data))
 
     def flush(self) -> bool:
         """Write as much as the connection takes now. :returns: False when the connection has ended."""
