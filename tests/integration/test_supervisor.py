@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gomd.jobs.supervisor.exit_watcher import DRAIN_TIMEOUT
 from gomd.jobs.supervisor.serve import serve
 from gomd.jobs.supervisor.spawn import SupervisorEnvironment
 from gomd.jobs.supervisor.supervisor import Supervisor
@@ -196,3 +197,16 @@ def test_a_reader_that_is_overtaken(start: Start, tmp_path: Path) -> None:
     assert connection.until(frames.EXIT)["exit"] == 0
     connection.send(frames.COLLECTED, {})
     connection.close()
+
+
+def test_a_caller_who_reads_slowly_gets_all_the_output_of_a_job_that_has_ended(start: Start) -> None:
+    """Also what there is no room for in the window: it is in the pipe when the job ends."""
+    size = frames.WINDOW + 50_000
+    _pid, connection = start("head", "-c", str(size), "/dev/zero", attach={"stdout": 0, "stderr": 0, "n": 1})
+    connection.until(frames.ATTACHED)
+    time.sleep(2 * DRAIN_TIMEOUT)
+    came = 0
+    while came < size:
+        came += len(connection.until_frame(frames.STDOUT))
+        connection.acknowledge(frames.STDOUT, came)
+    assert connection.until(frames.EXIT)["exit"] == 0

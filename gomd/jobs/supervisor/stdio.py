@@ -71,16 +71,16 @@ class JobStdio:
         for kind, descriptor in self.outputs.items():
             if descriptor in ready:
                 for _piece in range(_PIECES):
-                    size = self._read(kind, descriptor)
+                    size = self._read(kind, descriptor, self._room(kind))
                     came = came or size > 0
                     if size < CHUNK or self._room(kind) <= 0:
                         break
         return came
 
-    def _read(self, kind: int, descriptor: int) -> int:
-        """Read a piece of an output that there is room for, and return its size; 0: there is none."""
+    def _read(self, kind: int, descriptor: int, most: int) -> int:
+        """Read a piece of an output, at most so many bytes, and return its size; 0: there is none."""
         try:
-            data = os.read(descriptor, min(CHUNK, self._room(kind)))
+            data = os.read(descriptor, min(CHUNK, most))
         except BlockingIOError:
             return 0
         except OSError:  # EIO: nobody has the terminal any more
@@ -99,9 +99,17 @@ class JobStdio:
         return any(descriptor >= 0 for descriptor in self.outputs.values())
 
     def close_outputs(self) -> None:
-        """Read no more."""
+        """
+        Read no more.
+
+        What is in the pipes already is kept, though a caller who reads slowly leaves no room for it. It is
+        not more than a pipe can have.
+        """
         for kind, descriptor in self.outputs.items():
-            self.outputs[kind] = pipes.close(descriptor)
+            left = pipes.OUTPUT_PIPE_BYTES
+            while self.outputs[kind] >= 0 and left > 0 and (size := self._read(kind, descriptor, left)):
+                left -= size
+            self.outputs[kind] = pipes.close(self.outputs[kind])
 
     # -- input
 

@@ -141,6 +141,18 @@ class StdioTests(SynchronousTestCase):
         self.assertEqual(os.read(self.job[0], 10), b"two")
         self.assertEqual(os.read(self.job[0], 10), b"")
 
+    def test_what_is_in_the_pipes_is_kept_when_they_are_closed(self) -> None:
+        """Its caller reads slowly: the job has ended, and there is no room for the rest of its output."""
+        os.set_blocking(self.job[1], False)
+        written = os.write(self.job[1], bytes(WINDOW + 100_000))
+        self.stdio.read_outputs(self.ready())
+        output = self.end.outputs[frames.STDOUT]
+        self.assertEqual(output.room(), 0)
+        written += os.write(self.job[1], bytes(pipes.OUTPUT_PIPE_BYTES))
+        self.stdio.close_outputs()
+        self.assertEqual(output.end, written)
+        self.assertFalse(self.stdio.has_output_open)
+
 
 def test_a_pipe_that_somebody_else_writes_to() -> None:
     """A job whose output is written to by others cannot be frozen as a whole."""
