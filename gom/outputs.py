@@ -49,12 +49,10 @@ class OutputDescriptor:
         except BlockingIOError:
             return 0
         left = written
-        while left:
-            data = self.waiting.popleft()
-            if len(data) > left:
-                self.waiting.appendleft(data[left:])
-                break
-            left -= len(data)
+        while self.waiting and len(self.waiting[0]) <= left:
+            left -= len(self.waiting.popleft())
+        if left:
+            self.waiting[0] = self.waiting[0][left:]
         return written
 
     def _write(self) -> int:

@@ -75,6 +75,17 @@ def test_a_pipe_that_is_wider_already_stays_so(pipe: tuple[int, int]) -> None:
     os.close(output.descriptor)
 
 
+def test_nothing_is_written_too(pipe: tuple[int, int]) -> None:
+    """A piece without bytes does not wait for ever, by itself or behind another one."""
+    output = OutputDescriptor(pipe[1])
+    for pieces in ([b""], [b"x", b""], [b"", b"y"]):
+        output.waiting.extend(pieces)
+        assert output.write() == len(b"".join(pieces))
+        assert not output.waiting
+    assert os.read(pipe[0], 10) == b"xy"
+    os.close(output.descriptor)
+
+
 def test_a_pipe_without_a_reader() -> None:
     """It is said, and what waits is counted as given up."""
     reading, writing = os.pipe()
