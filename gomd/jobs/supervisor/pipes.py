@@ -15,8 +15,8 @@ Streams = tuple[int, int, int]
 #: Asks how many bytes a pipe can have; sets that.
 _F_GETPIPE_SZ = 1032
 _F_SETPIPE_SZ = 1031
-#: Bytes that the pipe of an output can have, eight pieces, where the kernel gives one: so many are read at a
-#: time, and the job and its supervisor wake each other less often. They take memory as far as it is full.
+#: Bytes that the pipe of an output can have once a job has filled it: eight pieces, where the kernel gives
+#: one. So many are read at a time, and the job and its supervisor wake each other less often.
 OUTPUT_PIPE_BYTES = 8 * CHUNK
 
 
@@ -31,12 +31,20 @@ def make_pipes(detach: bool, merge: bool) -> tuple[Streams, Streams]:
     else:
         stdin, feed = os.pipe()
     out_read, out = os.pipe()
-    with suppress(OSError):  # it is refused to a user who has much in pipes already
-        fcntl.fcntl(out, _F_SETPIPE_SZ, OUTPUT_PIPE_BYTES)
     if merge:
         return (stdin, out, out), (feed, out_read, -1)
     error_read, error = os.pipe()
     return (stdin, out, error), (feed, out_read, error_read)
+
+
+def widen(descriptor: int) -> None:
+    """
+    Let a pipe have `OUTPUT_PIPE_BYTES`. Not for every pipe: a user may have 64 MiB of them, full or not.
+
+    What is no pipe, and the pipe of a user who has that many, stays as it is.
+    """
+    with suppress(OSError):
+        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, OUTPUT_PIPE_BYTES)
 
 
 def make_terminal(uid: int) -> tuple[Streams, Streams]:

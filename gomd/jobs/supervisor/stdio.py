@@ -12,7 +12,7 @@ from libgomd.wire import frames
 from libgomd.wire.job_end import JobEnd
 from libgomd.wire.resumable import CHUNK
 
-#: Pieces of an output that are read at a time, as many as its pipe can have.
+#: Pieces of an output that are read at a time, as many as its pipe can have when it is wide.
 _PIECES = pipes.OUTPUT_PIPE_BYTES // CHUNK
 #: Bytes that are kept of the end of an output.
 _LAST_BYTES = 4096
@@ -40,6 +40,7 @@ class JobStdio:
         self.waiting = bytearray()
         self.last: dict[int, bytes] = {}
         self.paused = False
+        self._wide: set[int] = set()
         self._terminal = -1
         self._size: tuple[int, int] | None = None
 
@@ -87,6 +88,9 @@ class JobStdio:
             data = b""
         if data:
             self._end.outputs[kind].append(data)
+            if len(data) == CHUNK and kind not in self._wide:
+                self._wide.add(kind)
+                pipes.widen(descriptor)
             before = b"" if len(data) >= _LAST_BYTES else self.last.get(kind, b"")
             self.last[kind] = (before + data[-_LAST_BYTES:])[-_LAST_BYTES:]
         else:

@@ -76,13 +76,23 @@ class StdioTests(SynchronousTestCase):
         self.assertFalse(self.stdio.has_output_open)
 
     def test_much_output_is_read_in_one_turn(self) -> None:
-        """As much as its pipe can have, which is more than a piece; and nothing of it is another's turn."""
-        size = fcntl.fcntl(self.job[1], fcntl.F_GETPIPE_SZ)
+        """A pipe that was full once can have more from then on, and all of that is read at a time."""
         os.set_blocking(self.job[1], False)
-        written = os.write(self.job[1], bytes(min(size, WINDOW)))
+        first = os.write(self.job[1], bytes(WINDOW))
         self.assertTrue(self.stdio.read_outputs(self.ready()))
-        self.assertEqual(self.end.outputs[frames.STDOUT].end, written)
+        self.assertEqual(self.end.outputs[frames.STDOUT].end, first)
+        more = os.write(self.job[1], bytes(WINDOW - first))
+        self.assertGreater(more, first)
+        self.assertTrue(self.stdio.read_outputs(self.ready()))
+        self.assertEqual(self.end.outputs[frames.STDOUT].end, first + more)
         self.assertTrue(self.stdio.has_output_open)
+
+    def test_a_quiet_job_has_pipes_as_the_kernel_gives_them(self) -> None:
+        """A user may have so many bytes in pipes, and a thousand jobs would take them all."""
+        before = fcntl.fcntl(self.job[1], fcntl.F_GETPIPE_SZ)
+        os.write(self.job[1], b"a line\n")
+        self.stdio.read_outputs(self.ready())
+        self.assertEqual(fcntl.fcntl(self.job[1], fcntl.F_GETPIPE_SZ), before)
 
     def test_a_job_waits_for_its_caller(self) -> None:
         """With a window's worth that nobody acknowledges its pipe is not read any more."""
@@ -144,10 +154,10 @@ class StdioTests(SynchronousTestCase):
     def test_what_is_in_the_pipes_is_kept_when_they_are_closed(self) -> None:
         """Its caller reads slowly: the job has ended, and there is no room for the rest of its output."""
         os.set_blocking(self.job[1], False)
-        written = os.write(self.job[1], bytes(WINDOW + 100_000))
-        self.stdio.read_outputs(self.ready())
-        output = self.end.outputs[frames.STDOUT]
-        self.assertEqual(output.room(), 0)
+        output, written = self.end.outputs[frames.STDOUT], 0
+        while output.room():
+            written += os.write(self.job[1], bytes(WINDOW + 100_000))
+            self.stdio.read_outputs(self.ready())
         written += os.write(self.job[1], bytes(pipes.OUTPUT_PIPE_BYTES))
         self.stdio.close_outputs()
         self.assertEqual(output.end, written)
