@@ -2,7 +2,9 @@
 Attributes that no process can set for another one, only inherit: the personality, and some flags.
 
 criu does not restore them. A copy gets them because the process that becomes criu takes them on before. So
-all threads of a job must have the same, and a personality must be one in which criu works.
+all threads of a job must have the same, and a personality must be one in which criu works. Only protection
+from speculation of the processor (PR_SET_SPECULATION_CTRL) may differ: all threads of the copy get the
+strictest, which is never less than a thread had.
 
 Standard library only: supervisors use it.
 """
@@ -25,6 +27,23 @@ _MCE_EARLY: Final = 0x0800_0000
 _FLUSHER: Final = 0x0008_0000 | 0x0010_0000
 _PR_MCE_KILL, _PR_MCE_KILL_SET, _PR_SET_IO_FLUSHER = 33, 1, 57
 _LATE, _EARLY = 0, 1
+#: Protection from speculation, as flags beyond those of the kernel: what is switched off, and for good.
+_NO_BYPASS, _NO_BYPASS_EVER, _NO_BRANCHES, _NO_BRANCHES_EVER = (1 << bit for bit in range(32, 36))
+#: How /proc/TID/status words it.
+_SPECULATION: Final = {
+    "Speculation_Store_Bypass": {
+        "thread mitigated": _NO_BYPASS,
+        "thread force mitigated": _NO_BYPASS | _NO_BYPASS_EVER,
+    },
+    "SpeculationIndirectBranch": {
+        "conditional disabled": _NO_BRANCHES,
+        "conditional force disabled": _NO_BRANCHES | _NO_BRANCHES_EVER,
+    },
+}
+_ALL_SPECULATION: Final = _NO_BYPASS | _NO_BYPASS_EVER | _NO_BRANCHES | _NO_BRANCHES_EVER
+_PR_SET_SPECULATION_CTRL: Final = 53
+_STORE_BYPASS, _INDIRECT_BRANCH = 0, 1
+_DISABLE, _FORCE_DISABLE = 4, 8
 #: Bytes that are read of a file.
 _MAX_FILE_BYTES: Final = 4096
 
@@ -46,7 +65,10 @@ def read(pids: Iterable[int], proc: str = "/proc") -> set[Inherited]:
     for pid in pids:
         with suppress(OSError):  # it has just ended, or this kernel shows none of it
             found.update(_of_threads(f"{proc}/{pid}/task"))
-    return found
+    strictest = 0
+    for each in found:
+        strictest |= each.flags & _ALL_SPECULATION
+    return {each._replace(flags=each.flags | strictest) for each in found}
 
 
 def reasons_to_stay(found: set[Inherited]) -> Iterator[str]:
@@ -74,6 +96,16 @@ def take_on(told: Inherited) -> None:
         _prctl("its policy for memory errors (PR_MCE_KILL)", _PR_MCE_KILL, _PR_MCE_KILL_SET, policy)
     if told.flags & _FLUSHER == _FLUSHER:
         _prctl("PR_SET_IO_FLUSHER", _PR_SET_IO_FLUSHER, 1)
+    _protect(_STORE_BYPASS, told.flags & _NO_BYPASS, told.flags & _NO_BYPASS_EVER)
+    _protect(_INDIRECT_BRANCH, told.flags & _NO_BRANCHES, told.flags & _NO_BRANCHES_EVER)
+
+
+def _protect(what: int, off: int, ever: int) -> None:
+    """Switch a speculation off, if the processor has it. Whether a thread lacks it is seen in the copy."""
+    if off:
+        with suppress(CannotMove):
+            value = _FORCE_DISABLE if ever else _DISABLE
+            _prctl("PR_SET_SPECULATION_CTRL", _PR_SET_SPECULATION_CTRL, what, value)
 
 
 def _of_threads(directory: str) -> Iterator[Inherited]:
@@ -83,7 +115,17 @@ def _of_threads(directory: str) -> Iterator[Inherited]:
         with open(f"{directory}/{thread}/personality", encoding="ascii") as file:
             personality = int(file.read(_MAX_FILE_BYTES), 16)
         if words[0] not in "ZXx":
-            yield Inherited(personality, _set_by_prctl(int(words[6])))
+            yield Inherited(personality, _set_by_prctl(int(words[6])) | _protection(f"{directory}/{thread}"))
+
+
+def _protection(thread: str) -> int:
+    """Return how a thread, given its directory in /proc, is protected from speculation."""
+    found = 0
+    with open(f"{thread}/status", encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            found |= _SPECULATION.get(name, {}).get(value.strip(), 0)
+    return found
 
 
 def _set_by_prctl(flags: int) -> int:

@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -102,6 +104,30 @@ def test_they_travel_as_json() -> None:
 def test_protection_from_speculation(before: str, after: str, lost: bool) -> None:
     """Only a thread that was protected can lose it."""
     assert loses_protection(["not vulnerable", before], ["not vulnerable", after]) is lost
+
+
+def test_all_threads_of_a_copy_are_protected_as_the_strictest(tmp_path: Path) -> None:
+    """From speculation: each kind by itself; and that they differ is no reason to stay."""
+    said = {
+        1: ("thread vulnerable", "conditional enabled"),
+        2: ("thread mitigated", "conditional force disabled"),
+        3: ("not vulnerable", "conditional disabled"),
+    }
+    for thread, (bypass, branches) in said.items():
+        directory = tmp_path / "7" / "task" / str(thread)
+        directory.mkdir(parents=True)
+        (directory / "stat").write_text(f"{thread} (a) b) S 1 1 1 0 -1 4194304 0")
+        (directory / "personality").write_text("00000000\n")
+        (directory / "status").write_text(
+            f"Name:\ta\nSpeculation_Store_Bypass:\t{bypass}\nSpeculationIndirectBranch:\t{branches}\n"
+        )
+    found = inherited_attributes.read([7], str(tmp_path))
+    assert list(inherited_attributes.reasons_to_stay(found)) == []
+    [told] = found
+    asked: list[tuple[int, ...]] = []
+    with patch.object(inherited_attributes, "_prctl", lambda _what, *values: asked.append(values)):
+        inherited_attributes.take_on(told)
+    assert asked == [(53, 0, 4), (53, 1, 8)]
 
 
 @pytest.mark.parametrize(("found", "words"), [
