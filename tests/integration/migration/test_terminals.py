@@ -211,13 +211,17 @@ def test_an_editor(hosts: list[Host], user: str) -> None:
         job.see("more")
     job.type("\x1b")
     job.resize(30, 100)
-    time.sleep(SOON)
-    job.type(":set columns?\n")
-    job.see("columns=100")
+    eventually(lambda: _columns(job) == b"100")  # it hears of the size in its own time
     job.type(":.w !cat\n")
     job.see("hello more more")
     job.type("\n:q!\n")
     assert job.wait() == 0
+
+
+def _columns(vi: PromptJob) -> bytes:
+    """Ask vi how wide its window is."""
+    vi.type(":set columns?\n")
+    return vi.see(r"columns=(\d+)\D")[1]
 
 
 def test_a_pager_at_the_end_of_a_pipe(hosts: list[Host], user: str) -> None:
