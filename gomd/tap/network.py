@@ -30,12 +30,12 @@ from gomd.tap.engine_setup import EngineSetup
 from gomd.tap.engines import Engine, NoEngine, UseKeys, make_engine
 from gomd.tap.node import NodeParts
 from gomd.tap.own_network import OwnEvents, OwnNetwork
+from gomd.tap.page_certificates import PageCertificates
 from gomd.tap.peer_ports import max_streams, read_keys_of
 from gomd.verbs.dispatch import Dispatch
-from libgomd.certificates import Credentials, node_credentials, page_server_credentials, write_pem_files
+from libgomd.certificates import Credentials, node_credentials
 from libgomd.derivation import ClusterKey, key_ring
 from libgomd.model import Finding, Node
-from libgomd.private import make_private_directory
 from libgomd.tls import MutualTLS
 from libgomd.wallclock import Wall
 from libgomd.wire.addresses import shown
@@ -77,6 +77,7 @@ class Network:
         )  # fmt: skip
         self.members: IMembership
         self._use_keys: UseKeys = lambda _keys: None
+        self._page_certificates = PageCertificates()
         self._engine: Engine
         if config.node.source == "openmosix":
             self.members, self._engine = Alone(own.id, node.collector), NoEngine()
@@ -173,12 +174,8 @@ class Network:
             self.protocol.membership.slept(seconds)
 
     def criu_files(self, directory: str) -> TlsFiles:
-        """Write the certificates of criu's page servers to ``directory``. Blocks."""
-        from gomd.jobs.checkpoint.criu import TlsFiles  # loaded by then: a job is to be moved
-
-        make_private_directory(directory)
-        files = write_pem_files(page_server_credentials(self._keys), directory, "page-server")
-        return TlsFiles(files.authorities, files.certificate, files.key)
+        """Return the certificates of criu's page servers in ``directory``, written if need be. Blocks."""
+        return self._page_certificates.files(self._keys, directory)
 
     def read_keys(self, config: Config) -> tuple[ClusterKey, ...]:
         """Return the keys of a new configuration. Blocks. :raises ConfigError: a key file cannot be used."""

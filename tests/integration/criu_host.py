@@ -20,7 +20,8 @@ from typing import Any
 
 from gomd.jobs.checkpoint import criu, page_connection, page_receiver, process_tree
 from gomd.jobs.checkpoint.images import Images
-from gomd.jobs.checkpoint.page_tls import OutgoingStream, client_context
+from gomd.jobs.checkpoint.move_tls import client_context
+from gomd.jobs.checkpoint.page_tls import OutgoingStream
 from gomd.jobs.supervisor.child_task import ChildTask
 from gomd.jobs.supervisor.kernel import mount_own_proc, unshare_pids_and_mounts
 from libgomd.errors import CannotMove

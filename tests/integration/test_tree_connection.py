@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from gomd.jobs.checkpoint.criu import TlsFiles
+from gomd.jobs.checkpoint.move_tls import client_context
 from gomd.jobs.checkpoint.page_connection import listen
-from gomd.jobs.checkpoint.tree_connection import TreeReceiver, TreeSender, context
+from gomd.jobs.checkpoint.tree_connection import TreeReceiver, TreeSender
 from libgomd.certificates import page_server_credentials, write_pem_files
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove
@@ -33,7 +34,7 @@ def _certificates(place: Path, secret: bytes) -> TlsFiles:
 
 
 def _sender(port: int, files: TlsFiles, limit: float) -> TreeSender:
-    sender = TreeSender("127.0.0.1", port, context(files, server=False), limit)
+    sender = TreeSender("127.0.0.1", port, client_context(files), limit)
     sender.shake_hands()
     return sender
 

@@ -33,6 +33,16 @@ def listen(address: str, *others: str) -> socket.socket:
     return listening
 
 
+def connect(address: str, port: int, limit: float) -> socket.socket:
+    """
+    Connect to a port of another node. Blocks.
+
+    :param address: of the node, numeric. :param limit: seconds. :raises OSError: it cannot be reached.
+    """
+    # Bytes: for text, Python loads the tables of international names, also when it is an address.
+    return socket.create_connection((address.encode(), port), limit)  # type: ignore[arg-type]
+
+
 def accept(
     listening: socket.socket,
     sources: Collection[str],

@@ -7,6 +7,8 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from gomd.jobs.checkpoint.move_tls import server_context
+from gomd.jobs.checkpoint.page_connection import connect
 from libgomd.errors import CannotMove
 
 if TYPE_CHECKING:
@@ -29,13 +31,13 @@ class OutgoingStream:
     It only says the first word of TLS; call `shake_hands` before anything is sent.
 
     :param address: of the page server, with ``port``. Blocks while it connects.
-    :param context: from `client_context`.
+    :param context: from `gomd.jobs.checkpoint.move_tls.client_context`.
     :raises CannotMove: it cannot be done.
     """
 
     def __init__(self, address: str, port: int, context: ssl.SSLContext) -> None:
         try:
-            self._plain = socket.create_connection((address, port), STALL_TIMEOUT)
+            self._plain = connect(address, port, STALL_TIMEOUT)
         except OSError as error:
             raise CannotMove(f"{BROKEN} ({error.strerror or 'it does not answer'})") from error
         try:
@@ -143,9 +145,13 @@ class OutgoingStream:
 def accept(plain: socket.socket, files: TlsFiles) -> ssl.SSLSocket:
     """Begin to speak TLS with a source that has connected. Blocks. :raises CannotMove: it cannot be done."""
     try:
+        context = server_context(files)
         plain.settimeout(STALL_TIMEOUT)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return _context(files, server=True).wrap_socket(plain, server_side=True)
+        return context.wrap_socket(plain, server_side=True)
+    except CannotMove:
+        plain.close()
+        raise
     except OSError as error:
         plain.close()
         raise CannotMove(reason(error)) from error
@@ -167,23 +173,3 @@ def reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return _DIFFER
     return f"{BROKEN} ({error.strerror or 'it does not answer'})"
-
-
-def client_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return what an `OutgoingStream` needs of the certificates. Blocks. :raises CannotMove: it cannot be."""
-    try:
-        return _context(files, server=False)
-    except OSError as error:
-        raise CannotMove(f"the cluster's certificates cannot be used: {error.strerror or error}") from error
-
-
-def _context(files: TlsFiles, server: bool) -> ssl.SSLContext:
-    """Return what both ends agree on. :raises OSError: a file cannot be read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # a node has no name in it: the cluster's key is what counts
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(files.authorities)
-    context.load_cert_chain(files.certificate, files.key)
-    if server:
-        context.num_tickets = 0
-    return context

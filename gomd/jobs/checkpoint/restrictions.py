@@ -11,19 +11,16 @@ Standard library only: supervisors use it.
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fcntl
 import os
-import signal
-import struct
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint import process_tree, whole_process
 from gomd.jobs.checkpoint.injection import CannotInject, StoppedThread, stopped
+from gomd.jobs.checkpoint.outsiders import Outsiders
 from gomd.jobs.checkpoint.process_status import ProcessStatus
 from libgomd.errors import CannotMove
 
@@ -34,50 +31,36 @@ CHECK_TIMEOUT: Final = 2.0
 THREAD_TIMEOUT: Final = 1.0
 _GET_MDWE: Final = 66
 _KCMP_VM: Final = 1
-_SET_NO_NEW_PRIVILEGES: Final = 38
-#: A program that waits, wherever it is.
-_WAITING: Final = ("/bin/sleep", "/usr/bin/sleep", "/run/current-system/sw/bin/sleep")
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def check(
-    pids: Collection[int],
-    high: Callable[[], AbstractContextManager[None]] = nullcontext,
-    now: Callable[[], float] = time.monotonic,
+    pids: Collection[int], outsiders: Outsiders, now: Callable[[], float] = time.monotonic
 ) -> dict[int, ProcessStatus]:
     """
     Check that no process of a job has a restriction that would be lost. Blocks; needs root.
 
     :param pids: the processes, as this process's PID namespace numbers them. They run, or are stopped.
-    :param high: `gomd.jobs.checkpoint.process_tree.high_pids` inside the job's PID namespace.
+    :param outsiders: what they are asked about. The caller closes it.
     :returns: what was seen of them, for `check_changed`.
     :raises CannotMove: one has, or could not be asked.
     """
     seen: dict[int, ProcessStatus] = {}
     end = now() + CHECK_TIMEOUT
-    outsiders: dict[tuple[int, int], int] = {}
-    with ExitStack() as stack:
-        for pid in pids:
-            with suppress(FileNotFoundError, ProcessLookupError):
-                status = whole_process.read_status(f"/proc/{pid}")
-                if status.state in process_tree.ENDED:
-                    continue
-                user = min(status.uids), min(status.gids)
-                if user not in outsiders:
-                    outsiders[user] = stack.enter_context(_outsider(*user, high))
-                for number, thread in enumerate(_threads(pid, status)):
-                    if now() > end:
-                        raise CannotMove("its threads are too many to be asked for their restrictions")
-                    _check_thread(pid, thread, status, outsiders[user], number == 0)
-                seen[pid] = status
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            status = whole_process.read_status(f"/proc/{pid}")
+            if status.state in process_tree.ENDED:
+                continue
+            outsider = outsiders.of(status)
+            for number, thread in enumerate(_threads(pid, status)):
+                if now() > end:
+                    raise CannotMove("its threads are too many to be asked for their restrictions")
+                _check_thread(pid, thread, status, outsider, number == 0)
+            seen[pid] = status
     return seen
 
 
-def check_changed(
-    pids: Collection[int],
-    before: Mapping[int, ProcessStatus],
-    high: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> None:
+def check_changed(pids: Collection[int], before: Mapping[int, ProcessStatus], outsiders: Outsiders) -> None:
     """
     Check the stopped processes that have started, or have given up rights, since `check`. Blocks.
 
@@ -90,7 +73,7 @@ def check_changed(
             if pid not in before or _rights(known) != _rights(before[pid]):
                 changed.append(pid)
     if changed:
-        check(changed, high)
+        check(changed, outsiders)
 
 
 def _rights(status: ProcessStatus) -> tuple[bool, int, int, int]:
@@ -139,56 +122,3 @@ def _is_restricted(held: StoppedThread, pid: int, outsider: int) -> bool:
     if told < 0:
         raise CannotInject(f"kcmp: {os.strerror(-told)}")
     return False
-
-
-@contextmanager
-def _outsider(uid: int, gid: int, high: Callable[[], AbstractContextManager[None]]) -> Iterator[int]:
-    """
-    Start a process of the same user, without any capability, that its processes may look at; end it.
-
-    They may do more than look: trace it, write to its memory, take its descriptors. So it is a program that
-    has nothing of this process, and until it is that, the kernel lets nobody look.
-
-    :raises CannotMove: there is no such program.
-    """
-    reading, writing = os.pipe()
-    with high():
-        pid = os.fork()
-    if pid == 0:
-        try:
-            _become_outsider(uid, gid, writing)
-        finally:
-            os._exit(1)
-    os.close(writing)
-    try:
-        with open(reading, "rb") as pipe:
-            if pipe.read(1):
-                raise CannotMove("its processes cannot be asked for their restrictions: there is no sleep(1)")
-        yield pid
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def _become_outsider(uid: int, gid: int, failed: int) -> None:
-    """Become a program that waits. :param failed: open, gets a byte if there is none, and is closed."""
-    descriptors = 0, 1, 2
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in descriptors:
-        os.dup2(null, number)
-    failed = fcntl.fcntl(failed, fcntl.F_DUPFD_CLOEXEC, 3)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in (*descriptors, failed):
-            with suppress(OSError):  # that of the list itself
-                os.close(int(name))
-    os.chdir("/")
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
-    _libc.capset(struct.pack("=II", 0x20080522, 0), bytes(24))
-    _libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)  # else root's gets its capabilities back
-    for program in _WAITING:
-        with suppress(OSError):
-            os.execve(program, ("sleep", str(int(CHECK_TIMEOUT) + 60)), {})  # noqa: S606 - a constant
-    os.write(failed, b"\0")

@@ -19,7 +19,8 @@ from contextlib import suppress
 from typing import Final
 
 from gomd.jobs.checkpoint.criu import TlsFiles
-from gomd.jobs.checkpoint.page_connection import accept, speaks_tls
+from gomd.jobs.checkpoint.move_tls import server_context
+from gomd.jobs.checkpoint.page_connection import accept, connect, speaks_tls
 from libgomd.errors import CannotMove
 
 #: Seconds that the other end may take for a handshake, for the next bytes while it has some, and to come back
@@ -32,31 +33,14 @@ _RETRY_INTERVAL: Final = 0.2
 _PIECE_BYTES: Final = 1 << 18
 _POSITION: Final = struct.Struct(">Q")
 _LENGTH: Final = struct.Struct(">I")
-#: X509_V_FLAG_NO_CHECK_TIME of OpenSSL: clocks of nodes differ, and the certificates are made anew as needed.
-_NO_CHECK_TIME: Final = 0x200000
 _BROKEN: Final = (OSError, EOFError)  # ssl.SSLError is an OSError
-
-
-def context(files: TlsFiles, server: bool) -> ssl.SSLContext:
-    """Return the TLS context of the cluster's certificates. :raises CannotMove: they cannot be used."""
-    try:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-        made.minimum_version = ssl.TLSVersion.TLSv1_3
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_REQUIRED
-        made.verify_flags |= _NO_CHECK_TIME
-        made.load_verify_locations(files.authorities)
-        made.load_cert_chain(files.certificate, files.key)
-    except OSError as error:
-        raise CannotMove(f"the cluster's certificates cannot be used: {error.strerror or error}") from error
-    return made
 
 
 class TreeSender:
     """
     The source's end. It connects at once, and says the first word of TLS; call `shake_hands` before `send`.
 
-    :param tls: from `context`. :param limit: seconds for all of it.
+    :param tls: from `gomd.jobs.checkpoint.move_tls.client_context`. :param limit: seconds for all of it.
     :raises CannotMove: the target cannot be reached.
     """
 
@@ -95,7 +79,7 @@ class TreeSender:
         )
 
     def _connect(self) -> ssl.SSLSocket:
-        plain = socket.create_connection(self._place, HANDSHAKE_TIMEOUT)
+        plain = connect(*self._place, HANDSHAKE_TIMEOUT)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -171,7 +155,7 @@ class TreeReceiver:
     ) -> None:
         self._listening = listening
         self._sources = sources
-        self._context = context(files, server=True)
+        self._context = server_context(files)
         self._file = file
         self._most = most
         self._have = 0

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gomd.jobs.checkpoint import (
@@ -23,13 +23,16 @@ from gomd.jobs.checkpoint import (
     permissions,
     process_tree,
     restrictions,
+    whole_process,
     written_files,
 )
 from gomd.jobs.checkpoint.criu import Criu, TlsFiles
 from gomd.jobs.checkpoint.frozen_state import FrozenState
 from gomd.jobs.checkpoint.kept_attributes import Attributes
 from gomd.jobs.checkpoint.move_limits import largest
+from gomd.jobs.checkpoint.outsiders import Outsiders
 from gomd.jobs.checkpoint.private_files import check_locks
+from gomd.jobs.checkpoint.process_status import ProcessStatus
 from gomd.jobs.supervisor.precopying import Ahead, FreezeFacts, Gate, send_ahead
 from gomd.jobs.supervisor.private_dirs import PrivateDirectories
 from gomd.jobs.supervisor.private_transfer import has_shared_memory, send_trees
@@ -79,8 +82,9 @@ class FreezeWork:
         self._let_go = let_go
         self._has_tty_open = has_tty_open
         self._ghost_limit = largest(spec.private_tmp) if private is not None else 0
-        self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
+        self._tls: ssl.SSLContext | None = None
         self._connections: Sequence[TreeSender | OutgoingStream] = ()
+        self._outsiders = Outsiders(process_tree.high_pids)
 
     def run(self, order: FreezeOrder, facts: FreezeFacts | Gate) -> dict[str, object]:
         """
@@ -110,12 +114,14 @@ class FreezeWork:
                 begun = None
             return self._freeze(last, found, begun)
         finally:
+            self._outsiders.close()
             if begun is not None:
                 begun.close()
 
     def _begin(self, order: FreezeOrder, facts: FreezeFacts) -> BegunDump | None:
         """Get ready to freeze; return a criu that waits, None where there can be none."""
         try:
+            self._outsiders.begin(whole_process.read_status(f"/proc/{self._pid}"))
             self._read_certificates(order)
             if has_shared_memory(self._pid):
                 return None
@@ -138,13 +144,13 @@ class FreezeWork:
         from gomd.jobs.checkpoint.tree_connection import TreeSender
 
         pid = self._pid
-        page_context, tree_context = self._read_certificates(order)
+        tls = self._read_certificates(order)
         memory_sent = bool(order.tree_port) and has_shared_memory(pid)
         sender = stream = ahead = None
         if order.tree_port:
-            sender = TreeSender(order.address, order.tree_port, tree_context, order.limit)
+            sender = TreeSender(order.address, order.tree_port, tls, order.limit)
         if not memory_sent:
-            stream = OutgoingStream(order.address, order.port, page_context)
+            stream = OutgoingStream(order.address, order.port, tls)
         self._connections = [each for each in (sender, stream) if each is not None]
 
         def shake_hands() -> None:
@@ -159,7 +165,7 @@ class FreezeWork:
             facts, _ = facts.wait()
         self._write_out()  # most of it while the job runs
         waiting = core_mending.waiting_calls(process_tree.descendants(pid))
-        before = restrictions.check(process_tree.descendants(pid), process_tree.high_pids)
+        before = self._check_restrictions(process_tree.descendants(pid))
         if ahead is None:
             shake_hands()  # the other node has worked at it meanwhile
         Criu(order.criu).dump(
@@ -180,7 +186,7 @@ class FreezeWork:
         if not process_tree.keep_stopped(pids):
             raise CannotMove("it does not stay stopped")
         self._write_out()
-        restrictions.check_changed(pids, before, process_tree.high_pids)
+        self._check_restrictions(pids, before)
         if sender is not None:
             send_trees(sender, order.directory, self._spec, self._private)
         state = FrozenState.read(pids, self._arrival, order.directory)
@@ -226,6 +232,18 @@ class FreezeWork:
 
         return allows
 
+    def _check_restrictions(
+        self, pids: Collection[int], before: Mapping[int, ProcessStatus] | None = None
+    ) -> Mapping[int, ProcessStatus]:
+        """Check all, or what has changed since ``before``; return what was seen. :raises CannotMove: no."""
+        try:
+            if before is None:
+                return restrictions.check(pids, self._outsiders)
+            restrictions.check_changed(pids, before, self._outsiders)
+            return before
+        finally:
+            self._outsiders.close()
+
     def _write_out(self) -> None:
         spec = self._spec
         written_files.write_out(process_tree.descendants(self._pid), spec.uid, spec.gid, spec.groups)
@@ -233,14 +251,13 @@ class FreezeWork:
     def _is_connected(self) -> bool:
         return permissions.is_connected(process_tree.descendants(self._pid, whole=False))
 
-    def _read_certificates(self, order: FreezeOrder) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    def _read_certificates(self, order: FreezeOrder) -> ssl.SSLContext:
         """Return the TLS of the memory and of the files, read once. Blocks. :raises CannotMove: no."""
-        from gomd.jobs.checkpoint import page_relay, page_tls, tree_connection  # noqa: F401
+        from gomd.jobs.checkpoint.move_tls import client_context
 
-        if self._contexts is None:
-            files = TlsFiles(*order.tls)
-            self._contexts = page_tls.client_context(files), tree_connection.context(files, server=False)
-        return self._contexts
+        if self._tls is None:
+            self._tls = client_context(TlsFiles(*order.tls))
+        return self._tls
 
 
 def _has_more(connection: int) -> bool:
