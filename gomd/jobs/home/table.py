@@ -155,10 +155,14 @@ class HomeTable:
             return foreign_identity(old.name)  # it began on another node
         return told if told.startswith(f"{old.home}-{old.pid}-") else ""
 
-    def went(self, number: int, node: int, nmigs: int) -> Job:
-        """Note that a job runs on another ``node`` now, having moved ``nmigs`` times."""
+    def went(self, number: int, node: int, nmigs: int, pid: int | None = None) -> Job:
+        """
+        Note that a job runs on another ``node`` now, having moved ``nmigs`` times.
+
+        :param pid: of its first process there; None: it is not known yet.
+        """
         old = self._jobs[number]
-        pid_there = old.pid_there if old.node == node else None
+        pid_there = old.pid_there if pid is None and old.node == node else pid
         return self.change(number, state=JobState.RUNNING, node=node, nmigs=nmigs, pid_there=pid_there)
 
     def came(self, number: int, pid: int, nmigs: int) -> Job:

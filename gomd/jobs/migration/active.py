@@ -147,7 +147,7 @@ class ActiveMigrations:
             if state is SourceState.MOVED:
                 jobs.announce(job.name, other, participant.timeline.cost())
             self._finish_leaving(participant, state)
-            context.clock.callLater(HANG_UP_DELAY, self._hang_up, other)
+            self.hang_up_later(other)
         else:
             jobs.finish_coming(job.name, state is TargetState.SETTLED)
         if waiting is not None and not waiting.called:
@@ -178,6 +178,10 @@ class ActiveMigrations:
                     del self._late_signals[next(iter(self._late_signals))]
         else:
             jobs.stay(name)
+
+    def hang_up_later(self, node: int) -> None:
+        """Close the stream to a node in a moment, unless jobs are leaving to it then."""
+        self._context.clock.callLater(HANG_UP_DELAY, self._hang_up, node)
 
     def _hang_up(self, node: int) -> None:
         """Close the stream to a node if no job is leaving to it any more."""

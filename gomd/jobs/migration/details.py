@@ -95,6 +95,13 @@ class ImagesDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningDetails:
+    """Goes with `MessageKind.RUNNING`. :ivar pid: of the job's first process on the target."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class SettledDetails:
     """Goes with `MessageKind.SETTLED`. :ivar signals: those that came while the job was stopped, in order."""
 
@@ -117,7 +124,9 @@ class SeenDetails:
 
 
 #: None for the words that say everything by themselves.
-Details: TypeAlias = "OfferDetails | ReadyDetails | ImagesDetails | SettledDetails | SeenDetails | None"
+Details: TypeAlias = (
+    "OfferDetails | ReadyDetails | ImagesDetails | RunningDetails | SettledDetails | SeenDetails | None"
+)
 
 
 def encode_details(details: Details) -> dict[str, Any]:
@@ -134,6 +143,8 @@ def encode_details(details: Details) -> dict[str, Any]:
         return {"port": details.port, **more}
     if isinstance(details, ImagesDetails):
         return {"memory": True} if details.memory_sent else {}
+    if isinstance(details, RunningDetails):
+        return {"pid": details.pid}
     if isinstance(details, SettledDetails):
         return {"signals": [list(signal) for signal in details.signals]}
     if isinstance(details, SeenDetails):
@@ -150,8 +161,7 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
     :raises MalformedFrame: a value has another type, or is out of its bounds.
     """
     if word in (MessageKind.OFFER.word, LOOK):
-        pid, private = values.get("pid"), values.get("private")
-        known = type(pid) is int and 0 < pid <= _MAX_PID
+        private = values.get("private")
         if private is not None and not (type(private) is int and 0 <= private < 1 << 62):
             raise MalformedFrame("invalid size of temporary files in a migration message")
         if word == LOOK and private is None:
@@ -160,7 +170,7 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         identity = values.get("identity")
         named = ProcessIdentity.find(identity) if isinstance(identity, str) else None
         name, precopy = str(named) if named else "", values.get("precopy") is True
-        return OfferDetails(lock, pid if known else None, private, carry, name, precopy)
+        return OfferDetails(lock, _pid(values), private, carry, name, precopy)
     if word == MessageKind.READY.word:
         port = values.get("port")
         if type(port) is not int or not 0 < port <= _MAX_PORT:
@@ -170,6 +180,9 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         return ReadyDetails(port, tree_port, values.get("carry") is True, _abilities(values))
     if word == MessageKind.IMAGES.word:
         return ImagesDetails(True) if values.get("memory") is True else None
+    if word == MessageKind.RUNNING.word:
+        pid = _pid(values)
+        return None if pid is None else RunningDetails(pid)
     if word == MessageKind.SETTLED.word:
         return SettledDetails(decode_signals(values.get("signals")))
     if word == SEEN:
@@ -178,6 +191,11 @@ def decode_details(word: str, values: Mapping[str, Any]) -> Details:
         reasons = tuple(one_line(str(reason)) for reason in told)
         return SeenDetails(reasons, values.get("files") is True, _abilities(values))
     return None
+
+
+def _pid(values: Mapping[str, Any]) -> int | None:
+    pid = values.get("pid")
+    return pid if type(pid) is int and 0 < pid <= _MAX_PID else None
 
 
 def _abilities_told(abilities: frozenset[str]) -> dict[str, Any]:

@@ -207,9 +207,13 @@ class LocalJobs:
                 )
             )
 
-    def moved_away(self, name: str, node_id: int, times: int) -> None:
-        """Note that it is decided that a job runs on another node. May be called twice."""
-        self._locations.went(name, node_id, times)
+    def moved_away(self, name: str, node_id: int, times: int, pid: int | None = None) -> None:
+        """
+        Note that it is decided that a job runs on another node. May be called twice.
+
+        :param pid: of its first process there, when that node has told.
+        """
+        self._locations.went(name, node_id, times, pid)
 
     def announce(self, name: str, node_id: int, cost: MoveCost) -> None:
         """Publish that a job of this node runs on another one now, and what its move took."""

@@ -64,8 +64,12 @@ class JobLocations:
 
     # -- where it was
 
-    def went(self, name: str, node_id: int, nmigs: int) -> None:
-        """Note that it is decided that a job of this node runs on ``node_id``. May be called twice."""
+    def went(self, name: str, node_id: int, nmigs: int, pid: int | None = None) -> None:
+        """
+        Note that it is decided that a job of this node runs on ``node_id``. May be called twice.
+
+        :param pid: of its first process there; None: that is told when it is connected to.
+        """
         tracked = self._tracker.jobs.get(name)
         if tracked is None or tracked.number is None:
             self._gone[name] = node_id
@@ -73,7 +77,7 @@ class JobLocations:
         job = self._table.get(tracked.number)
         if job is not None and not job.state.over and job.nmigs < nmigs:
             tracked.moved_to(node_id)
-            self._table.went(tracked.number, node_id, nmigs)
+            self._table.went(tracked.number, node_id, nmigs, pid)
 
     def announce(self, name: str, node_id: int, cost: MoveCost) -> None:
         """Publish that a job of this node runs on ``node_id`` now, and what the move took."""

@@ -178,6 +178,7 @@ class Migrations:
         context = self._context
         preparation = FreezePreparation(context, self._new_id(job), job.name)
         preparation.begin()
+        connected = Deferred.fromCoroutine(context.channels.connect(context.node(target)))
         try:
             found = await self._look(job)
 
@@ -185,10 +186,14 @@ class Migrations:
                 await context.checks.withdraw(job, found.requirements)
 
             try:
+                await connected
                 return await self._send_found(job, target, found.requirements, withdraw, preparation)
             finally:
                 await withdraw()
         finally:
+            connected.addErrback(lambda _failure: None)  # nothing was sent, and why is told already
+            if not self.active.moves(job.name):
+                self.active.hang_up_later(target)
             await preparation.end()
 
     async def _send_found(
@@ -201,7 +206,6 @@ class Migrations:
     ) -> tuple[State, str, MoveCost]:
         """See `_send`. :param answered: is called when the target has said that the job can come."""
         context = self._context
-        await context.channels.connect(context.node(target))
         self._check_free(job.name)
         if not context.jobs.is_current(job) or job.exit is not None:
             raise NotFound(f"job {job.name} has ended")

@@ -15,6 +15,7 @@ from gomd.jobs.migration.details import (
     ImagesDetails,
     OfferDetails,
     ReadyDetails,
+    RunningDetails,
     SettledDetails,
     WaitingSignal,
     decode_signals,
@@ -80,6 +81,7 @@ class MigrationSource:
         self._private_bytes = private_bytes
         self._port = 0
         self._tree_port = 0
+        self._pid_there: int | None = None
         self._memory_sent = False
         self._takes_carried = False
         self._images: dict[str, bytes] = {}
@@ -133,6 +135,8 @@ class MigrationSource:
             self._port, self._tree_port = message.details.port, message.details.tree_port
             self._takes_carried = message.details.carry
             self._abilities = message.details.abilities
+        if isinstance(message.details, RunningDetails):
+            self._pid_there = message.details.pid
         if message.kind is MessageKind.RUNNING:
             self.timeline.note_running()
         elif message.kind is not None:
@@ -140,7 +144,7 @@ class MigrationSource:
 
     def note_moved(self) -> None:
         """Note that the job runs on the target, so that its home looks for it there. May be called twice."""
-        self._context.jobs.moved_away(self.job.name, self.other, self.job.times)
+        self._context.jobs.moved_away(self.job.name, self.other, self.job.times, self._pid_there)
 
     # -- what is done
 
@@ -213,4 +217,3 @@ class MigrationSource:
         jobs.left(name, self.other)
         if self._context.carried is not None:
             self._context.in_background(self._context.carried.moves.left(name))
-        await self._context.images.remove(self.migration, self.role)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from twisted.internet.defer import Deferred
+
 from gomd.jobs.lifecycle.supervisors import GONE
 from gomd.jobs.migration.context import MigrationContext
 from gomd.jobs.migration.details import (
@@ -14,6 +16,7 @@ from gomd.jobs.migration.details import (
     ImagesDetails,
     OfferDetails,
     ReadyDetails,
+    RunningDetails,
     SettledDetails,
     WaitingSignal,
 )
@@ -62,6 +65,7 @@ class MigrationTarget:
         self._tell = tell
         self._turns = turns
         self._turn_of: int | None = None
+        self._looking: Deferred[GomdError | OSError | None] | None = None
         self._requirements: Requirements | None = None
         self._offer = OfferDetails()
         self._files: dict[str, bytes] = {}
@@ -89,6 +93,8 @@ class MigrationTarget:
 
     async def write(self, state: State, reason: str) -> None:
         """See `SideEffects.write`."""
+        if state is TargetState.RECEIVING and self._looking is None:
+            self._looking = Deferred.fromCoroutine(self._look())  # it changes nothing: the disk may be slow
         await self._context.write(self.migration, state, self.job.name, self.other, reason)
         if state is TargetState.HOLDING:
             self._release_turn()
@@ -105,6 +111,8 @@ class MigrationTarget:
                 context.carried is not None,
                 ABILITIES,
             )
+        elif message is MessageKind.RUNNING and self._copy is not None and self._copy.running is not None:
+            details = RunningDetails(self._copy.running.pid)
         sent = MigrationMessage(self.migration, message.word, context.own_id, reason, details)
         context.channels.send(self.other, sent, ours=False)
 
@@ -130,16 +138,26 @@ class MigrationTarget:
 
     # -- what is done
 
+    async def _look(self) -> GomdError | OSError | None:
+        """Wait for a turn, and return why the job cannot come here; None when it can."""
+        needs = self._requirements
+        if needs is None:
+            return CannotMove(_CALLED_OFF)
+        await self._turns.take(needs.uid)
+        self._turn_of = needs.uid
+        try:
+            self._check_wanted()
+            reasons = await reasons_to_refuse(self._context, needs, self.job)
+        except (GomdError, OSError) as error:
+            return error
+        return CannotMove("; ".join(reasons)) if reasons else None
+
     async def _prepare(self) -> None:
-        context = self._context
-        if self._requirements is None:
-            raise CannotMove(_CALLED_OFF)
-        uid = self._requirements.uid
-        await self._turns.take(uid)
-        self._turn_of = uid
-        self._check_wanted()
-        if reasons := await reasons_to_refuse(context, self._requirements, self.job):
-            raise CannotMove("; ".join(reasons))
+        context, needs = self._context, self._requirements
+        looking, self._looking = self._looking, None
+        refusal = await (self._look() if looking is None else looking)
+        if refusal is not None or needs is None:
+            raise refusal or CannotMove(_CALLED_OFF)
         tls = await context.certificates()
         self._check_wanted()
         directory = await context.images.make(self.migration, self.role)
@@ -147,11 +165,9 @@ class MigrationTarget:
             await context.images.remove(self.migration, self.role)
         self._check_wanted()
         self._page_server = context.page_servers.open(context.node(self.other))
-        self._page_server.start(
-            directory, tls, self._memory_failed, self._requirements.memory, self._offer.precopy
-        )
+        self._page_server.start(directory, tls, self._memory_failed, needs.memory, self._offer.precopy)
         if self._offer.private_bytes is not None:
-            needed = self._requirements.memory + 2 * self._offer.private_bytes
+            needed = needs.memory + 2 * self._offer.private_bytes
             self._tree_server = context.tree_server(context.node(self.other), needed)
             self._tree_server.start(directory, tls, self._memory_failed)
         self._waiting = context.jobs.await_copy(self.job.name)

@@ -155,8 +155,10 @@ class MovedTests(_Table):
         self.assertEqual(self.table.started(number, 2, 88, "").pid, 4711)
         self.assertEqual(self.table.went(number, 2, 1).pid_there, 88)
         self.assertIsNone(self.table.went(number, 3, 2).pid_there)
-        home = self.table.came(number, 4800, 3)
-        self.assertEqual((home.node, home.nmigs, home.pid, home.pid_there), (1, 3, 4800, 4800))
+        self.assertEqual(self.table.went(number, 4, 3, 99).pid_there, 99)
+        self.assertEqual(self.table.went(number, 4, 3).pid_there, 99)
+        home = self.table.came(number, 4800, 4)
+        self.assertEqual((home.node, home.nmigs, home.pid, home.pid_there), (1, 4, 4800, 4800))
         self.assertEqual(list(home.former), [4711])
         self.assertEqual(self.open().find(number, ANNA), home)
 

@@ -16,6 +16,7 @@ from gomd.jobs.migration.details import (
     SEEN,
     OfferDetails,
     ReadyDetails,
+    RunningDetails,
     SeenDetails,
     SettledDetails,
     WaitingSignal,
@@ -43,6 +44,7 @@ _signals = st.lists(st.builds(WaitingSignal, st.integers(1, 64), st.booleans()),
 _details = {
     "offer": st.builds(OfferDetails, st.booleans(), st.none() | st.integers(1, 2**31 - 1)),
     "ready": st.builds(ReadyDetails, st.integers(1, 65535)),
+    "running": st.none() | st.builds(RunningDetails, st.integers(1, 2**31 - 1)),
     "settled": st.builds(SettledDetails, _signals),
     SEEN: st.builds(SeenDetails, st.lists(st.text().map(one_line), max_size=4).map(tuple)),
 }

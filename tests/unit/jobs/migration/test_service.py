@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import MoveCost
+from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.journal import Record
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.protocol import TargetState
@@ -68,6 +69,17 @@ class MovingTests(Moving):
             self.assertEqual([node for node, _program in self.cluster.programs()], [runs])
         self.check_settled()
         self.assertEqual(self.cluster.job().pid_there, self.cluster.job().pid)
+
+    def test_its_home_knows_which_process_it_is_there_before_it_is_connected_to(self) -> None:
+        """The target says so when it runs: whoever has asked for the move need not wait for a stream."""
+        self.cluster.begin()
+        tracker = self.cluster[1].tracker
+        waiting: list[TrackedJob] = []
+        self.patch(tracker, "find_again", waiting.append)
+        self.move(1, 2)
+        [tracked], [there], known = waiting, self.cluster[2].jobs.here(), self.cluster.job()
+        self.assertFalse(tracked.connected)
+        self.assertEqual((known.nmigs, known.pid_there), (1, there.pid))
 
     def test_a_detached_job_goes_and_comes_home(self) -> None:
         """Its output is kept at home wherever it runs, by its supervisor when that is there."""
