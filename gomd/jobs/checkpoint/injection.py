@@ -31,6 +31,7 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
 _CONT, _SYSCALL, _DETACH, _GETREGSET, _SETREGSET = 7, 24, 17, 0x4204, 0x4205
 _SEIZE, _INTERRUPT, _GETSIGMASK, _SETSIGMASK = 0x4206, 0x4207, 0x420A, 0x420B
+_VDSO: Final = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$", re.MULTILINE)
 _PEEKSIGINFO: Final = 0x4209
 _INFO_SIZE, _MAX_INFOS = 128, 1000
 _TRACE_SYSTEM_CALLS: Final = 1
@@ -248,7 +249,7 @@ def _instruction(thread: int, code: bytes) -> int:
     """Return where the vdso of a process has the instruction ``code``."""
     try:
         with open(f"/proc/{thread}/maps", encoding="utf-8", errors="replace") as file:
-            found = re.search(r"^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$", file.read(16 << 20), re.MULTILINE)
+            found = _VDSO.search(file.read(16 << 20))
         if found is None:
             raise CannotInject("it has no vdso")
         begin, end = int(found[1], 16), int(found[2], 16)

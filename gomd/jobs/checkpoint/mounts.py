@@ -26,7 +26,7 @@ class Mount(NamedTuple):
 
     :ivar root: the directory of the file system that is mounted. :ivar point: where.
     :ivar kind: of the file system. :ivar source: what is mounted, as the file system says.
-    :ivar options: of the file system, with their values.
+    :ivar options: of a file system of the network, with their values; none of another one.
     """
 
     device: tuple[int, int]
@@ -51,11 +51,17 @@ def parse_mountinfo(text: str) -> list[Mount]:
         major, colon, minor = words[2].partition(":") if len(words) > 5 else ("", "", "")
         if not colon or len(more) < 3 or not (major.isdigit() and minor.isdigit()):
             continue
-        pairs = (word.partition("=") for word in more[2].split(","))
-        found.append(Mount(
-            (int(major), int(minor)), _plain(words[3]), _plain(words[4]), more[0], _plain(more[1]),
-            {name: value for name, _, value in pairs},
-        ))  # fmt: skip
+        options = _options(more[2]) if more[0] in _NETWORK else {}
+        found.append(
+            Mount(
+                (int(major), int(minor)),
+                _plain(words[3]),
+                _plain(words[4]),
+                more[0],
+                _plain(more[1]),
+                options,
+            )
+        )
     return found
 
 
@@ -70,10 +76,11 @@ def read_mounts(here: str) -> list[Mount]:
 
 def mount_of(mounts: Sequence[Mount], path: str) -> Mount | None:
     """Return the mount on which an absolute path is, the uppermost one; None when there is none."""
-    found: Mount | None = None
+    found, longest = None, 0
     for mount in mounts:
-        if is_below(path, mount.point) and (found is None or len(mount.point) >= len(found.point)):
-            found = mount
+        point = mount.point
+        if len(point) >= longest and path.startswith(point) and is_below(path, point):
+            found, longest = mount, len(point)
     return found
 
 
@@ -123,6 +130,10 @@ def _is_local(address: str) -> bool:
     return found.is_loopback or found.is_unspecified
 
 
+def _options(told: str) -> dict[str, str]:
+    return {name: value for name, _, value in (word.partition("=") for word in told.split(","))}
+
+
 def _plain(word: str) -> str:
     """Return a word of the file without the kernel's octal escapes of spaces and the like."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), word)
+    return word if "\\" not in word else _ESCAPED.sub(lambda found: chr(int(found[1], 8)), word)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+_OCTAL: Final = re.compile("[0-7]+")
 _FILES_IN_TRANSIT: Final = re.compile(r"^scm_fds:\s*0*[1-9]", re.MULTILINE)
 _WATCHED: Final = re.compile(r"^(inotify|fanotify) .*\bino:([0-9a-f]+) sdev:([0-9a-f]+)", re.MULTILINE)
 #: Bits of `flags` in fdinfo, as the kernel has them on every architecture.
@@ -82,12 +83,12 @@ def parse_fdinfo(text: str) -> DescriptorInfo:
     """Return the values in ``text``; those that are missing have their defaults."""
     values = dict(line.split(":", 1) for line in text.split("\n") if ":" in line)
     flags, position = values.get("flags", "").strip(), values.get("pos", "").strip()
-    bits = int(flags, 8) if re.fullmatch("[0-7]+", flags) else 0
+    bits = int(flags, 8) if _OCTAL.fullmatch(flags) else 0
     return DescriptorInfo(
         int(position) if position.isdigit() else 0,
         bits & _ACCESS_MODE != 0 and not bits & _PATH_ONLY,
         bool(bits & _PATH_ONLY),
-        bool(re.search(r"^lock:", text, re.MULTILINE)),
+        text.startswith("lock:") or "\nlock:" in text,
         bool(_FILES_IN_TRANSIT.search(text)),
         tuple((int(found[2], 16), int(found[3], 16)) for found in _WATCHED.finditer(text)),
         values.get("eventfd-semaphore", "0").strip() not in ("0", ""),

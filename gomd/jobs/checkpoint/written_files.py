@@ -58,10 +58,11 @@ def write_out(
     :returns: how many files there were.
     :raises CannotMove: one cannot be written out.
     """
-    local, done = _local_kinds(proc), set[tuple[int, int]]()
-    for pid in pids:
+    written = {pid: found for pid in pids if (found := list(_written(pid, proc)))}
+    local, done = _local_kinds(proc) if written else frozenset[str](), set[tuple[int, int]]()
+    for pid, files in written.items():
         mounts = read_mounts(f"{proc}/{pid}")
-        for at, path, number in _written(pid, proc):
+        for at, path, number in files:
             mount = mount_of(mounts, path)
             if mount is None or mount.kind in local:
                 continue

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 
 from gomd.jobs.home.changes import JobChanges
 from gomd.jobs.migration.context import MigrationContext
@@ -22,6 +23,8 @@ from libgomd.model import Counter
 MAX_REMEMBERED_SIGNALS: Final = 200
 #: Seconds after a job has left until the stream to its target is closed.
 HANG_UP_DELAY: Final = 1.0
+#: Seconds after a job has come until a supervisor is made for the next one.
+SPARE_DELAY: Final = 0.5
 
 Participant: TypeAlias = "MigrationSource | MigrationTarget"
 
@@ -41,6 +44,7 @@ class ActiveMigrations:
         self._active: dict[tuple[str, str], ActiveMigration] = {}
         self._changes = JobChanges(context.clock)
         self._late_signals: dict[str, tuple[WaitingSignal, ...]] = {}
+        self._spare: IDelayedCall | None = None
         self._moved_out = self._moved_in = self._failed = 0
 
     def __len__(self) -> int:
@@ -116,6 +120,8 @@ class ActiveMigrations:
 
     def close(self) -> None:
         """Stop driving them; the journal knows where the next daemon has to go on."""
+        if self._spare is not None and self._spare.active():
+            self._spare.cancel()
         for active in self._active.values():
             active.driver.close()
         received = [each.participant.job.name for each in self._active.values()]
@@ -150,6 +156,8 @@ class ActiveMigrations:
             self.hang_up_later(other)
         else:
             jobs.finish_coming(job.name, state is TargetState.SETTLED)
+            if state is TargetState.SETTLED:
+                self._keep_spare_later()
         if waiting is not None and not waiting.called:
             waiting.callback(state)
         if state is SourceState.MOVED:
@@ -178,6 +186,13 @@ class ActiveMigrations:
                     del self._late_signals[next(iter(self._late_signals))]
         else:
             jobs.stay(name)
+
+    def _keep_spare_later(self) -> None:
+        """Have a supervisor made for the next job, when this move takes nobody's time any more."""
+        if self._spare is not None and self._spare.active():
+            self._spare.reset(SPARE_DELAY)
+        else:
+            self._spare = self._context.clock.callLater(SPARE_DELAY, self._context.jobs.keep_spare)
 
     def hang_up_later(self, node: int) -> None:
         """Close the stream to a node in a moment, unless jobs are leaving to it then."""

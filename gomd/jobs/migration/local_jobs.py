@@ -150,6 +150,10 @@ class LocalJobs:
         except GomdError:
             return None  # the restore tries again, and says why not
 
+    def keep_spare(self) -> None:
+        """Have a supervisor ready for the next job that comes or begins here."""
+        self._supervisors.keep_spare()
+
     def restore(
         self, name: str, directory: str, criu: str, *,
         detach: bool, lock: bool, nmigs: int, pid_at_home: int | None, uid: int | None,

@@ -181,9 +181,13 @@ class Migrations:
         connected = Deferred.fromCoroutine(context.channels.connect(context.node(target)))
         try:
             found = await self._look(job)
+            withdrawn = False
 
             async def withdraw() -> None:
-                await context.checks.withdraw(job, found.requirements)
+                nonlocal withdrawn
+                if not withdrawn:
+                    await context.checks.withdraw(job, found.requirements)
+                    withdrawn = True
 
             try:
                 await connected

@@ -88,7 +88,7 @@ class PrivateDirectories:
 
     def _import_from_outside(self) -> None:
         """Have this process, which is root's, import nothing of the job's from the covered places."""
-        packages = (getattr(module, "__path__", None) for module in list(sys.modules.values()))
+        packages = (getattr(module, "__dict__", {}).get("__path__") for module in list(sys.modules.values()))
         for paths in (sys.path, *packages):
             if isinstance(paths, list):
                 paths[:] = [self.outside(each) if isinstance(each, str) else each for each in paths]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import MoveCost
@@ -80,6 +82,25 @@ class MovingTests(Moving):
         [tracked], [there], known = waiting, self.cluster[2].jobs.here(), self.cluster.job()
         self.assertFalse(tracked.connected)
         self.assertEqual((known.nmigs, known.pid_there), (1, there.pid))
+
+    def test_a_node_to_which_a_job_came_keeps_a_supervisor_for_the_next_one(self) -> None:
+        """It is made behind the move, and not by a daemon that stops."""
+        self.cluster.begin()
+        kept: list[int] = []
+        for node in (2, 3):
+            self.patch(self.cluster[node].migrations._context.jobs, "keep_spare", partial(kept.append, node))
+        moving = self.cluster.move(1, 2)
+        self.cluster.settle()
+        self.successResultOf(moving)
+        self.assertEqual(kept, [])
+        self.check_settled()
+        self.assertEqual(kept, [2])
+        moving = self.cluster.move(2, 3)
+        self.cluster.settle()
+        self.successResultOf(moving)
+        self.cluster.stop(3)
+        self.cluster.run(3)
+        self.assertEqual(kept, [2])
 
     def test_a_detached_job_goes_and_comes_home(self) -> None:
         """Its output is kept at home wherever it runs, by its supervisor when that is there."""
