@@ -86,7 +86,7 @@ def test_the_disk_fills_meanwhile(job: Moving, trio: Trio) -> None:
 
 def test_no_memory_for_it(job: Moving, trio: Trio) -> None:
     """A target without memory refuses."""
-    told = inject(trio, job, 1, 2, 2, Fault("before act prepare", "poor"))
+    told = inject(trio, job, 1, 2, 2, Fault("before write receiving", "poor"))
     assert "node 2 node2 has 1 MB free" in told, told
     job.settle(1, 0)
     job.finish(1, 0)

@@ -178,7 +178,11 @@ class Migrations:
         context = self._context
         preparation = FreezePreparation(context, self._new_id(job), job.name)
         preparation.begin()
-        connected = Deferred.fromCoroutine(context.channels.connect(context.node(target)))
+
+        async def connect() -> None:
+            await context.channels.connect(context.node(target))
+
+        connected = Deferred.fromCoroutine(connect())
         try:
             found = await self._look(job)
             withdrawn = False
@@ -191,6 +195,7 @@ class Migrations:
 
             try:
                 await connected
+                await connect()  # a move that ended may have closed it meanwhile
                 return await self._send_found(job, target, found.requirements, withdraw, preparation)
             finally:
                 await withdraw()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from twisted.internet.defer import Deferred
 
 from gomd.interfaces import MoveCost
+from gomd.jobs.checkpoint.requirements import Requirements
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.journal import Record
 from gomd.jobs.migration.messages import MigrationMessage
@@ -82,6 +84,35 @@ class MovingTests(Moving):
         [tracked], [there], known = waiting, self.cluster[2].jobs.here(), self.cluster.job()
         self.assertFalse(tracked.connected)
         self.assertEqual((known.nmigs, known.pid_there), (1, there.pid))
+
+    def test_a_stream_that_is_closed_while_the_job_is_looked_at_is_opened_again(self) -> None:
+        """A move that has just ended closes it. An offer that is lost would be waited for."""
+        self.cluster.begin()
+        checks, held = self.cluster[1].context.checks, Deferred[None]()
+        look = checks.requirements
+
+        async def slow(job: TrackedJob) -> Requirements:
+            await held
+            return await look(job)
+
+        self.patch(checks, "requirements", slow)
+        moving = self.cluster.move(1, 2)
+        self.cluster.settle()
+        self.cluster[1].migrations.active.hang_up_later(2)
+        self.cluster.run(2)
+        held.callback(None)
+        self.cluster.settle()
+        self.assertIsInstance(self.successResultOf(moving), MoveCost)
+        self.check_settled()
+
+    def test_a_job_that_cannot_leave_keeps_no_stream(self) -> None:
+        """The stream to the target is opened before it is known that nothing is to be sent over it."""
+        self.cluster.begin()
+        machine = self.cluster.machines[1]
+        machine.needs = replace(machine.needs, stays=("it waits in the kernel",))
+        self.assertEqual(self.refused(1, 2), "it waits in the kernel")
+        self.cluster.run(2)
+        self.assertEqual(self.cluster[1].channels._streams, {})
 
     def test_a_node_to_which_a_job_came_keeps_a_supervisor_for_the_next_one(self) -> None:
         """It is made behind the move, and not by a daemon that stops."""
