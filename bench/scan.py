@@ -28,7 +28,7 @@ import psutil
 from bench.one_processor import on_one_processor
 from bench.rows import Row, compared, stated
 from bench.sleepers import sleepers
-from gomd.sources.linux.scan import ROTATION
+from gomd.sources.linux.process_visitor import ROTATION
 from gomd.sources.linux.source import LinuxSource
 
 SLEEPERS: Final = 1000

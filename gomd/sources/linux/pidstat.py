@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from gomd.sources.linux.numbers import MAX_COUNT, MAX_CPUS, MAX_TASKS, step, whole, within
 from libgomd.errors import SourceUnavailable
 
+#: Bytes of a stat line. No kernel writes a longer one: 50 numbers of 20 digits and a name.
+MAX_STAT_BYTES: Final = 2048
 #: Of the kernel's task flags: it is a kernel thread (since 2.6.27), it is exiting (always).
 _PF_KTHREAD: Final = 0x00200000
 _PF_EXITING: Final = 0x00000004

@@ -1,8 +1,8 @@
 """
 The value of one process, read from its files: at first sight, after a change, and at rest.
 
-`gomd.sources.linux.scan` decides which of them applies to which process; it calls `ProcessReader` on its
-thread only for processes whose files answer.
+`gomd.sources.linux.process_visitor` decides which of them applies to which process; it calls `ProcessReader`
+on its thread only for processes whose files answer.
 """
 
 from __future__ import annotations

@@ -1,83 +1,44 @@
 """
-Scans every process cheaply: one read per process and scan, and the rest only when something may have changed.
+Scans every process cheaply, and past those whose files block.
 
-Theory of operation. A machine has hundreds of processes, of which a dozen do anything. A process whose stat
-line is byte for byte that of the last scan used no processor time and ran no other program, so its value is
-kept without parsing anything. A few things change without a trace in that line, and are therefore read in
-turn. Each scan reads for a twelfth of the processes (`ROTATION`) what they read and wrote too briefly to
-show as processor time, and their user; for a sixtieth (`_LONG_ROTATION`) a rewritten command line, and
-memory that only statm shows.
-
-The stat files of processes that were there at the last scan are kept open (`gomd.sources.linux.kept_files`),
-which halves what the kernel needs for a scan. The processes are listed again only if some may be new
-(`gomd.sources.linux.pids`).
+Theory of operation. One thread visits the processes, and reads little of those that did nothing
+(`gomd.sources.linux.process_visitor`). The stat files of processes that were there at the last scan are kept
+open (`gomd.sources.linux.kept_files`), which halves what the kernel needs for a scan. The processes are
+listed again only if some may be new (`gomd.sources.linux.pids`).
 
 A process whose files block (`gomd.sources.linux.walk`) occupies one thread and is not touched again before
-that thread is back. It is shown from its ``status`` file, which does not block, and from what is known of
-it. A user can bring such processes about; when a user has many of them, all processes of that user are
-shown this way, so that they occupy no more threads.
+that thread is back. It is shown from its ``status`` file, which does not block, and from what is known of it
+(`gomd.sources.linux.stuck_reader`). A user can bring such processes about; when a user has many of them, all
+processes of that user are shown this way, so that they occupy no more threads (`gomd.sources.linux.stuck`).
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from gomd.sources.files import ProcRoot, error_of
 from gomd.sources.linux.details import read_command, read_resident, read_uid
 from gomd.sources.linux.kept_files import KeptFiles
 from gomd.sources.linux.pids import PidList
-from gomd.sources.linux.pidstat import PidStat, parse_pid_stat
-from gomd.sources.linux.pidstatus import PidStatus, parse_pid_status
-from gomd.sources.linux.process_reader import PAGE_SIZE, KnownProcess, ProcessReader, page_bytes
+from gomd.sources.linux.pidstat import MAX_STAT_BYTES, parse_pid_stat
+from gomd.sources.linux.process_reader import KnownProcess, ProcessReader, page_bytes
+from gomd.sources.linux.process_visitor import LONG_ROTATION, OneScan, ProcessVisitor
 from gomd.sources.linux.stuck import HANGS, StuckProcesses
+from gomd.sources.linux.stuck_reader import StuckReader, is_stuck_in
 from gomd.sources.linux.walk import LastingWorker, Worker
 from gomd.sources.usernames import UserNames
-from libgomd.errors import NotAllowed, NotFound, SourceUnavailable, TimedOut
+from libgomd.errors import NotFound, TimedOut
 from libgomd.model import Process
-from libgomd.wire.text import printable_bytes
 
 T = TypeVar("T")
-#: Scans in which the input and output of every process is read once: a minute at the default period.
-ROTATION: Final = 12
-#: Scans in which everything of every process is read once: five minutes. A multiple of `ROTATION`.
-_LONG_ROTATION: Final = 5 * ROTATION
-#: Bytes of a stat line. No kernel writes a longer one: 50 numbers of 20 digits and a name.
-_MAX_STAT_BYTES: Final = 2048
-#: Bytes that are read first of a stat file that is kept open. Python allocates so few faster, and hardly any
-#: line is as long; one that is will be read again.
-_USUAL_STAT_BYTES: Final = 479
 #: Seconds without progress after which a process counts as hung: the first of a scan, and further ones.
 HANG_TIMEOUT: Final = 0.5
 _NEXT_HANG_TIMEOUT: Final = 0.15
-_MAX_STATUS_BYTES: Final = 8192
-_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-#: Errors that mean trouble of the daemon or the machine, not of one process.
-_TROUBLE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-
-
-class _Round(NamedTuple):
-    """
-    One scan.
-
-    :ivar before: what the last scan left. :ivar resting: the stat lines of its processes at rest, if these
-        lines being the same means that nothing changed.
-    :ivar now: time of this scan. :ivar interval: seconds since the last one.
-    :ivar renew: whether the values of processes at rest have to be renewed.
-    :ivar turn: which processes' turn it is, below `_LONG_ROTATION`.
-    """
-
-    before: dict[int, KnownProcess]
-    resting: dict[int, bytes]
-    now: float
-    interval: float
-    renew: bool
-    turn: int
 
 
 class ProcessScanner:
@@ -108,15 +69,15 @@ class ProcessScanner:
     ) -> None:
         #: The thread that visits the processes, while it waits for the next scan too.
         self._worker: LastingWorker[KnownProcess] | None = None
-        self._open_file = open_file
-        self._read_kept = read_kept
         self._kept = KeptFiles(0) if kept is None else kept
         self._hang_timeout = hang_timeout
         self._stuck = StuckProcesses()
-        #: When each process that is shown from its status only was last read; None if it never was.
-        self._read_at: dict[int, float | None] = {}
         self._root = root
         self._reader = ProcessReader(root, node_id, locked, users or UserNames())
+        self._stuck_reader = StuckReader(root, self._reader, self._stuck)
+        self._visitor = ProcessVisitor(
+            root, self._reader, self._kept, self._stuck, self._stuck_reader, open_file, read_kept
+        )
         self._known: dict[int, KnownProcess] = {}
         #: The stat lines of the processes that did nothing in the last scan.
         self._resting: dict[int, bytes] = {}
@@ -124,7 +85,6 @@ class ProcessScanner:
         #: Whether the last scan failed after it had asked what has to be renewed.
         self._not_renewed = False
         self._scanned_at = 0.0
-        self._scanning_at = 0.0
         self._round = 0
         self._one_scan = threading.Lock()
 
@@ -147,10 +107,9 @@ class ProcessScanner:
         self._not_renewed = True
         all_pids, place = self._listed.read(self._reader.forks)
         self._kept.at(place)
-        pids, before, self._scanning_at = all_pids, self._known, now
-        visit = partial(self._visit, _Round(
-            before, {} if renew else self._resting, now, now - self._scanned_at, renew,
-            self._round % _LONG_ROTATION,
+        pids, before = all_pids, self._known
+        visit = partial(self._visitor.visit, OneScan(
+            before, {} if renew else self._resting, now, self._scanned_at, renew, self._round % LONG_ROTATION
         ))  # fmt: skip
         found: dict[int, KnownProcess] = {}
         gone: set[int] = set()
@@ -181,9 +140,7 @@ class ProcessScanner:
         if gone:
             self._listed.forget()
         after = self._merged(all_pids, found, gone)
-        if self._stuck or self._read_at:
-            self._stuck.settle(after)
-            self._read_at = {pid: at for pid, at in self._read_at.items() if self._is_stuck_in(after, pid)}
+        self._stuck_reader.settle(after)
         self._known, self._scanned_at, self._round = after, now, self._round + 1
         self._not_renewed = False
         return tuple([known.process for known in after.values()])
@@ -225,141 +182,11 @@ class ProcessScanner:
             del resting[pid]
         return after
 
-    def _visit(self, this: _Round, worker: Worker[KnownProcess]) -> None:
-        """Read the processes of ``worker``, on its thread, which may block for ever."""
-        pids, kept, read_kept, io_turn = worker.pids, self._kept, self._read_kept, this.turn % ROTATION
-        spared = self._stuck.spared() if self._stuck else None
-        # Nearly all processes take only the first lines of this loop: each line shows in the whole.
-        for pid, descriptor, resting_line in zip(
-            pids, map(kept.descriptors.get, pids), map(this.resting.get, pids), strict=True
-        ):
-            worker.at = pid
-            if worker.left:
-                return
-            try:
-                if spared is not None and self._is_spared(pid, this.before.get(pid), spared):
-                    worker.found[pid] = self._from_outside(worker, pid, this.before.get(pid))
-                    continue
-                line = b""
-                if descriptor is not None:
-                    try:
-                        line = read_kept(descriptor, _USUAL_STAT_BYTES, 0)
-                        if line == resting_line and pid % ROTATION != io_turn:
-                            continue
-                        if len(line) == _USUAL_STAT_BYTES:
-                            line = read_kept(descriptor, _MAX_STAT_BYTES, 0)
-                    except OSError:
-                        if worker.is_left():
-                            return
-                        line = b""
-                        kept.drop(pid)  # its process has ended; another one may have its pid
-                known = self._visit_one(this, worker, pid, line)
-                if known is not None:
-                    worker.found[pid] = known
-            except OSError as error:
-                if error.errno in _TROUBLE:
-                    raise SourceUnavailable(f"the processes cannot be read: {error.strerror}") from error
-                worker.gone.append(pid)  # it has ended
-            except (SourceUnavailable, NotAllowed):
-                worker.gone.append(pid)  # it is just starting or ending
-
-    def _visit_one(
-        self, this: _Round, worker: Worker[KnownProcess], pid: int, line: bytes
-    ) -> KnownProcess | None:
-        """
-        Return the value of one process, None if it is at rest and its last value holds.
-
-        :param line: its stat line, empty if it was not read yet.
-        :raises OSError: it has ended. :raises SourceUnavailable: its files are not whole.
-        """
-        known = this.before.get(pid)
-        path = self._stat_path(pid) if known is None else known.path
-        if not line:
-            descriptor = self._open_file(path, _FLAGS)
-            try:
-                line = os.read(descriptor, _MAX_STAT_BYTES)
-            except OSError:
-                os.close(descriptor)
-                raise
-            if known is None or worker.left:
-                os.close(descriptor)  # most new processes end soon
-            else:
-                self._kept.keep(pid, descriptor)
-        if known is None or known.line != line or not known.settled or pid % ROTATION == this.turn % ROTATION:
-            in_turn = pid % _LONG_ROTATION == this.turn
-            return self._reader.update(pid, path, line, known, this.now, this.interval, in_turn)
-        if this.renew:
-            return known._replace(process=self._reader.renewed(known.process, this.now))
-        return None
-
-    def _stat_path(self, pid: int) -> bytes:
-        return os.fsencode(self._root.under(f"{pid}/stat"))
-
-    # -- processes whose files block
-
-    def _is_spared(self, pid: int, known: KnownProcess | None, spared: Callable[[int], bool]) -> bool:
-        return pid in self._stuck or spared(read_uid(self._root, pid) if known is None else known.process.uid)
-
-    def _from_outside(
-        self, worker: Worker[KnownProcess], pid: int, known: KnownProcess | None
-    ) -> KnownProcess:
-        worker.outside = True
-        try:
-            return self._from_status(pid, self._stat_path(pid), known)
-        finally:
-            worker.outside = False
-
-    def _from_status(self, pid: int, path: bytes, known: KnownProcess | None) -> KnownProcess:
-        """Return the value of a process whose files block, reading nothing but its status."""
-        status = None
-        if not self._stuck.is_mute(pid):
-            status = parse_pid_status(self._root.peek(f"{pid}/status", _MAX_STATUS_BYTES)[0])
-            if status.pid != pid:
-                raise SourceUnavailable(f"/proc/{pid}/status is of process {status.pid}")
-            self._stuck.owned_by(pid, status.uid)
-            if known is not None and (status.ppid, status.uid) != (known.process.ppid, known.process.uid):
-                known = None  # the pid may have been given to another process
-        if known is None:
-            if status is None:
-                raise SourceUnavailable(f"nothing is known of process {pid}")
-            known = self._unread(path, status)
-            self._read_at[pid] = None
-        read_at = self._read_at.setdefault(pid, self._scanned_at)
-        process = replace(
-            known.process, cpu_percent=None, read_rate=None, write_rate=None, stuck=True,
-            age=None if read_at is None else round(max(0.0, self._scanning_at - read_at), 1),
-        )  # fmt: skip
-        if status is not None:
-            process = replace(
-                process, state=status.state, threads=status.threads, rss=status.rss, vsize=status.vsize
-            )
-        return known._replace(process=process, settled=False)
-
-    def _unread(self, path: bytes, status: PidStatus) -> KnownProcess:
-        """
-        Return the value of a process that was never read.
-
-        Its ``started`` of -1 makes a later read replace it.
-        """
-        stat = PidStat(
-            status.pid, status.name, status.state, status.ppid, 0, 0, 0, status.threads, -1, status.vsize,
-            status.rss // PAGE_SIZE, (status.name, b"", b""),
-        )  # fmt: skip
-        command = f"[{printable_bytes(status.name)}]"
-        process = replace(
-            self._reader.process(stat, status.uid, command, status.rss, self._scanning_at),
-            started=0,
-            start_time=None,
-        )
-        return KnownProcess(path, b"", stat, process, False, None, self._scanning_at)
+    # -- single processes
 
     def is_stuck(self, pid: int) -> bool:
         """Return whether the files of process ``pid`` must not be read because they block, or may."""
-        return pid in self._stuck or self._is_stuck_in(self._known, pid)
-
-    @staticmethod
-    def _is_stuck_in(known: dict[int, KnownProcess], pid: int) -> bool:
-        return pid in known and known[pid].process.stuck
+        return pid in self._stuck or is_stuck_in(self._known, pid)
 
     def read(self, pid: int, now: float) -> Process:
         """
@@ -391,7 +218,7 @@ class ProcessScanner:
 
     def _read_fresh(self, pid: int, now: float) -> Process:
         try:
-            line = self._root.peek(f"{pid}/stat", _MAX_STAT_BYTES)[0]
+            line = self._root.peek(f"{pid}/stat", MAX_STAT_BYTES)[0]
             stat = parse_pid_stat(line)
             if stat.pid != pid:
                 raise NotFound(f"there is no process {pid} on this node now; `ps` lists what runs")

@@ -10,7 +10,8 @@ import threading
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from gomd.sources.files import ProcRoot
-from gomd.sources.linux.scan import ROTATION, ProcessScanner
+from gomd.sources.linux.process_visitor import ROTATION
+from gomd.sources.linux.scan import ProcessScanner
 from gomd.sources.locks import ProcessLocks
 from gomd.sources.usernames import KNOWN_LIFETIME, UNKNOWN_LIFETIME, UserNames
 from libgomd.errors import NotFound, SourceUnavailable

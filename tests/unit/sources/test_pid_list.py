@@ -12,7 +12,8 @@ from gomd.sources.files import ProcRoot
 from gomd.sources.linux.kept_files import KeptFiles
 from gomd.sources.linux.kernelstat import read_boot
 from gomd.sources.linux.pids import PidList
-from gomd.sources.linux.scan import ROTATION, ProcessScanner
+from gomd.sources.linux.process_visitor import ROTATION
+from gomd.sources.linux.scan import ProcessScanner
 from libgomd.errors import SourceUnavailable
 from libgomd.wallclock import wall_clock
 from tests.unit.sources.linux_proc import copied
