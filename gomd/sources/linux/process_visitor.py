@@ -127,6 +127,7 @@ class ProcessVisitor:
                 worker.gone.append(pid)  # it has ended
             except (SourceUnavailable, NotAllowed):
                 worker.gone.append(pid)  # it is just starting or ending
+        worker.at = None
 
     def _read(
         self, this: OneScan, worker: Worker[KnownProcess], pid: int, line: bytes

@@ -120,6 +120,7 @@ class StuckProcesses:
         def visit(worker: Worker[Any]) -> None:
             worker.at = pid
             found.append(read())
+            worker.at = None
 
         worker: Worker[Any] = Worker((pid,), visit, self.came_back)
         worker.start()

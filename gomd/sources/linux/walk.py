@@ -24,9 +24,10 @@ class Worker(Thread, Generic[V]):
     One thread that visits some processes in order, once. Its name is "hung scan" after it was abandoned.
 
     :param visit: called with this worker. For each of `pids` it sets `at`, returns if `left` is set, and
-        otherwise puts what is new about it into `found`, or its pid into `gone` if it cannot be read.
+        otherwise puts what is new about it into `found`, or its pid into `gone` if it cannot be read. At the
+        end it sets `at` to None.
     :param returned: called on this thread when it ends after it was abandoned.
-    :ivar at: the process being visited, None before the first one.
+    :ivar at: the process being visited, None before the first one and after the last one.
     :ivar left: whether this thread was abandoned.
     :ivar outside: whether it avoids the files of the present process that may block.
     :ivar error: the exception that ended it, None if it visited all processes.
@@ -66,7 +67,7 @@ class Worker(Thread, Generic[V]):
         try:
             visit(self)
         except Exception as error:  # noqa: BLE001 - the thread that waits raises it again
-            self.error = error
+            self.error, self.at = error, None
         self._over.set()
         if self.left:
             self._returned(self)
@@ -76,7 +77,8 @@ class Worker(Thread, Generic[V]):
         Wait until the thread ends or hangs; if it hangs, abandon it. Blocks.
 
         :param timeout: seconds without progress, up to nearly twice that, after which it counts as hung.
-        :returns: the process at which it hangs, None if it has ended.
+        :returns: the process at which it hangs, or at which it stopped because it was abandoned just when it
+            went on; None if it has visited all of them, or met an error.
         """
         seen: int | None = None
         while not self._over.wait(timeout):
@@ -84,8 +86,9 @@ class Worker(Thread, Generic[V]):
             if at is not None and at == seen:
                 self.left = True
                 self.name = "hung scan"
-                if self._over.is_set():  # it ended just now
-                    return None
+                if self.at == at:
+                    return at
+                self._over.wait(timeout)  # it has just gone on, and stops at the next process
                 return self.at
             seen = at
         return None
@@ -94,16 +97,13 @@ class Worker(Thread, Generic[V]):
 class LastingWorker(Worker[V]):
     """A `Worker` that visits other processes when `again` is called, until `end` is."""
 
-    def __init__(
-        self,
-        pids: Sequence[int],
-        visit: Callable[[Worker[V]], None],
-        returned: Callable[[Worker[V]], None] = lambda _worker: None,
-    ) -> None:
-        super().__init__(pids, visit, returned)
-        self._ended = False
+    _ended = False
+
+    def start(self) -> None:
+        """Begin to visit the processes; see `Thread`."""
         self._go = Lock()
         self._go.acquire()
+        super().start()
 
     def run(self) -> None:
         """Visit the processes, again and again; see `Thread`."""
