@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -29,7 +30,7 @@ _PR_MCE_KILL, _PR_MCE_KILL_SET, _PR_SET_IO_FLUSHER = 33, 1, 57
 _LATE, _EARLY = 0, 1
 #: Protection from speculation, as flags beyond those of the kernel: what is switched off, and for good.
 _NO_BYPASS, _NO_BYPASS_EVER, _NO_BRANCHES, _NO_BRANCHES_EVER = (1 << bit for bit in range(32, 36))
-#: How /proc/TID/status words it.
+#: How /proc/TID/status words that a thread is protected.
 _SPECULATION: Final = {
     "Speculation_Store_Bypass": {
         "thread mitigated": _NO_BYPASS,
@@ -40,12 +41,18 @@ _SPECULATION: Final = {
         "conditional force disabled": _NO_BRANCHES | _NO_BRANCHES_EVER,
     },
 }
+_SPECULATION_LINE: Final = re.compile(rf"^({'|'.join(_SPECULATION)}):[ \t]*(.*)$", re.MULTILINE)
+#: All words for a thread that is protected, and those for one that could be and is not.
+PROTECTED: Final = frozenset(words for kind in _SPECULATION.values() for words in kind)
+EXPOSED: Final = frozenset({"thread vulnerable", "vulnerable", "conditional enabled", "always enabled"})
 _ALL_SPECULATION: Final = _NO_BYPASS | _NO_BYPASS_EVER | _NO_BRANCHES | _NO_BRANCHES_EVER
 _PR_SET_SPECULATION_CTRL: Final = 53
 _STORE_BYPASS, _INDIRECT_BRANCH = 0, 1
 _DISABLE, _FORCE_DISABLE = 4, 8
 #: Bytes that are read of a file.
 _MAX_FILE_BYTES: Final = 4096
+#: Bytes of a status file, which names up to 65,536 groups of the thread before what is read here.
+_MAX_STATUS_BYTES: Final = 1 << 20
 
 
 class Inherited(NamedTuple):
@@ -69,6 +76,15 @@ def read(pids: Iterable[int], proc: str = "/proc") -> set[Inherited]:
     for each in found:
         strictest |= each.flags & _ALL_SPECULATION
     return {each._replace(flags=each.flags | strictest) for each in found}
+
+
+def speculation(status: str) -> list[tuple[str, str]]:
+    """
+    Return how the kernel says that a thread is protected from speculation: each kind with its words.
+
+    :param status: what the thread's file ``status`` in /proc holds.
+    """
+    return _SPECULATION_LINE.findall(status)
 
 
 def reasons_to_stay(found: set[Inherited]) -> Iterator[str]:
@@ -120,11 +136,11 @@ def _of_threads(directory: str) -> Iterator[Inherited]:
 
 def _protection(thread: str) -> int:
     """Return how a thread, given its directory in /proc, is protected from speculation."""
-    found = 0
     with open(f"{thread}/status", encoding="utf-8", errors="replace", newline="\n") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            found |= _SPECULATION.get(name, {}).get(value.strip(), 0)
+        status = file.read(_MAX_STATUS_BYTES)
+    found = 0
+    for kind, words in speculation(status):
+        found |= _SPECULATION[kind].get(words, 0)
     return found
 
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from gomd.jobs.checkpoint import processors, syscalls
+from gomd.jobs.checkpoint.inherited_attributes import EXPOSED, PROTECTED, speculation
 from gomd.jobs.checkpoint.kernel_files import read_text, write_text
 from gomd.jobs.checkpoint.process_tree import ENDED, state
 from libgomd.errors import CannotMove
@@ -35,8 +36,6 @@ _RESET_ON_FORK: Final = 0x01
 _DEADLINE_POLICY: Final = 6
 _CPU_LIMIT = re.compile(r"^Max cpu time +(\S+) +(\S+)", re.MULTILINE)
 _AUTOGROUP = re.compile(r"nice (-?\d+)")
-_SPECULATION = re.compile(r"^(?:Speculation_Store_Bypass|SpeculationIndirectBranch):\s*(.*)$", re.MULTILINE)
-#: Bytes that are read of a file.
 
 
 class ThreadAttributes(NamedTuple):
@@ -153,7 +152,7 @@ def _read_thread(tid: int, here: frozenset[int], before: Mapping[int, ThreadAttr
     slack = read_text(f"/proc/{tid}/timerslack_ns").strip()
     return ThreadAttributes(
         cpus, io, int(slack) if slack.isdigit() else -1, _scheduling(tid),
-        tuple(_SPECULATION.findall(read_text(f"/proc/{tid}/status"))),
+        _speculation(tid),
     )  # fmt: skip
 
 
@@ -166,8 +165,7 @@ def _apply_thread(pid: int, tid: int, told: ThreadAttributes, here: frozenset[in
     if told.slack >= 0 and read_text(f"/proc/{tid}/timerslack_ns").strip() != str(told.slack):
         write_text(f"/proc/{tid}/timerslack_ns", str(told.slack))
     _set_scheduling(tid, told.scheduling)
-    now = _SPECULATION.findall(read_text(f"/proc/{tid}/status"))
-    if loses_protection(told.speculation, now):
+    if loses_protection(told.speculation, _speculation(tid)):
         raise CannotMove(
             f"its process {pid} has restricted speculation of the processor (PR_SET_SPECULATION_CTRL), "
             "which cannot be carried over"
@@ -176,14 +174,12 @@ def _apply_thread(pid: int, tid: int, told: ThreadAttributes, here: frozenset[in
 
 def loses_protection(before: Iterable[str], after: Iterable[str]) -> bool:
     """Whether a thread was protected from speculation, as the kernel words it, and is not any more."""
-    protected = (
-        "thread mitigated",
-        "thread force mitigated",
-        "conditional disabled",
-        "conditional force disabled",
-    )
-    exposed = ("thread vulnerable", "vulnerable", "conditional enabled", "always enabled")
-    return any(old in protected and new in exposed for old, new in zip(before, after, strict=False))
+    return any(old in PROTECTED and new in EXPOSED for old, new in zip(before, after, strict=False))
+
+
+def _speculation(tid: int) -> tuple[str, ...]:
+    """Return the kernel's words for how a thread is protected from speculation."""
+    return tuple(words for _kind, words in speculation(read_text(f"/proc/{tid}/status")))
 
 
 def _scheduling(tid: int) -> tuple[int, ...]:
