@@ -38,11 +38,13 @@ criu = {criu}
 """
 #: Programs of the reader's, which the pages start.
 _SIMULATE = '#!/bin/sh\necho "run $1"\n[ "$1" != 43 ] || exec sleep 60\n'
-#: Starts the reader's shell: what is written into /etc and /var/lib stays in a directory of the test.
+#: Starts the reader's shell: what is written into /etc, /var/lib and /run stays in a directory of the test.
+#: /run is no overlay: a socket in one is reached through the same mount only, and each shell has its own.
 _SHIELD = """
 set -e
 mount -t overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work-etc" overlay /etc
 mount -t overlay -o "lowerdir=/var/lib,upperdir=$1/state,workdir=$1/work-state" overlay /var/lib
+mount --bind "$1/run" /run
 shift
 exec "$@"
 """
@@ -106,7 +108,7 @@ class DocsCluster:
     def begin_page(self) -> None:
         """Give the reader a machine on which nothing was configured yet, with the network of alpha."""
         shutil.rmtree(self.place / "machine", ignore_errors=True)
-        for name in ("etc/gomd", "state", "work-etc", "work-state"):
+        for name in ("etc/gomd", "state", "work-etc", "work-state", "run"):
             (self.place / "machine" / name).mkdir(parents=True)
 
     def _command(self, script: str, *before: str) -> list[str]:
