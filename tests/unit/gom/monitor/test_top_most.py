@@ -12,7 +12,7 @@ from gom.monitor.rows import ProcessRow
 from gom.monitor.subscription import DaemonEndpoints, Subscription
 from gom.monitor.table import MergedTable, NodeRows, read_round
 from tests.unit.gom.monitor.cluster import a_process, a_snapshot, row
-from tests.unit.gom.monitor.test_top_screen import Viewer
+from tests.unit.gom.monitor.viewer import Viewer
 
 MANY = [a_process(pid, 1 + pid % 5, cpu_percent=float(pid)) for pid in range(1, 101)]
 FEW = ProcessQuery(most=100)
