@@ -19,6 +19,7 @@ from libgomd.model import Event, EventKind, Role
 from libgomd.wire.lines import Request
 from tests.tree_cluster import ROOT, TreeCluster, WiredPeers, node_of
 from tests.unit.protocols.talk import Talk
+from tests.unit.verbs.branches.relays import relays
 
 EVERYBODY = list(range(1, 13))
 
@@ -62,10 +63,6 @@ def end(cluster: TreeCluster) -> None:
 def streams(cluster: TreeCluster) -> int:
     """How many streams node 1 has opened so far."""
     return sum(sender == 1 for sender, _, _ in cluster.wires.asked)
-
-
-def relays(cluster: TreeCluster) -> list[int]:
-    return [to for sender, to, request in cluster.wires.asked if sender == 1 and request.verb == RELAY]
 
 
 def of(rounds: list[list[dict[str, Any]]], node: int) -> list[dict[str, Any]]:
