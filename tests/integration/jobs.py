@@ -14,6 +14,7 @@ from typing import Any
 from libgomd.keys import new_key_file
 from tests.integration.daemon import PATIENCE, Daemon
 
+MEGABYTE = 1 << 20
 #: The variable that says where gomrun is; without it `gom run` is the Python program whatever is installed.
 PLACE = "GOMRUN_PLACE_OF_A_TEST"
 _PLACES = f"import os, sys, gom.compiled; gom.compiled.PLACES = os.environ.get({PLACE!r}, '').split(); "

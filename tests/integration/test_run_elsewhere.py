@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from tests.integration.daemon import PATIENCE, Daemon
-from tests.integration.jobs import Pair, begin, gom, job, jobs, running, until
+from tests.integration.jobs import MEGABYTE, Pair, begin, gom, job, jobs, running, until
 from tests.integration.prompt import Prompt
 
-MEGABYTE = 1 << 20
 Two = tuple[Daemon, Daemon]
 
 

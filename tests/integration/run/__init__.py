@@ -1,0 +1,1 @@
+"""`gom run` on one node, with the Python program and with gomrun."""
