@@ -173,3 +173,17 @@ def test_a_machine_that_has_been_up_for_longer(three: list[Host]) -> None:
         last = found
     job.close()
     assert (job.wait(), job.err) == (0, b"")
+
+
+@pytest.mark.parametrize("call", ["select(undef, undef, undef, 3)", "sleep(3)", "usleep(2900000)"])
+def test_a_sleep_is_as_long_as_it_was_to_be(three: list[Host], call: str) -> None:
+    """A move does not end it: whoever sleeps without expecting a signal looks at no error."""
+    program = (
+        "use Time::HiRes qw(usleep time); $| = 1; $b = time; print qq(go\\n); "
+        f"{call}; print time - $b >= 2.8 ? qq(whole\\n) : qq(cut\\n)"
+    )
+    job = Job(three[0], "-n", "1", "perl", "-e", program, user="nobody")
+    eventually(lambda: job.out == b"go\n")
+    job.move("2")
+    assert job.wait() == 0
+    assert job.out == b"go\nwhole\n"
