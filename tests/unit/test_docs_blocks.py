@@ -39,7 +39,7 @@ RUN_BY = {
     "ini": {"": "unit/test_docs_blocks.py"},
     "sql": {"": "unit/test_docs_blocks.py"},
     "yaml": {"http.md": "integration/test_prometheus.py"},
-    "postgresql": {"history.md": "integration/test_postgresql.py"},
+    "postgresql": {"history.md": "integration/collector/test_stored.py"},
     "c": {"library-c.md": "integration/test_c_client.py"},
     "java": {"library-java.md": "integration/test_java_client.py"},
     "perl": {"library-perl.md": "integration/test_perl_client.py"},

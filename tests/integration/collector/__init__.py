@@ -1,0 +1,1 @@
+"""The history in a real PostgreSQL: what a collector stores, what is read from it, and what goes wrong."""
