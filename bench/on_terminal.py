@@ -40,7 +40,6 @@ class OnTerminal:
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         environment.pop("NO_COLOR", None)
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._began = time.perf_counter()
         self._process = subprocess.Popen(
             self._command, stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True

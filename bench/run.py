@@ -60,9 +60,7 @@ def run() -> list[Row]:
         if os.access(SSHD, os.X_OK) and shutil.which("ssh") is not None:
             ways[SSH] = stack.enter_context(sshd(directory))
         environment = dict(os.environ)
-        # An installed gom has its bytecode, and so has this one from its first start on.
-        for name in ("PYTHONDONTWRITEBYTECODE", PLACE):
-            environment.pop(name, None)
+        environment.pop(PLACE, None)
         if found := _slurm(stack, directory):
             ways[SRUN] = (SRUN,)
             environment.update(found)

@@ -80,10 +80,8 @@ def echo(program: str = "echo.py") -> Iterator[Server]:
 
 @contextmanager
 def _running(command: Sequence[str], directory: str, port: re.Pattern[str]) -> Iterator[Server]:
-    environment = dict(os.environ)
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed daemon has its bytecode
     process = subprocess.Popen(
-        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         yield Server(process, _port_of(process, port))
