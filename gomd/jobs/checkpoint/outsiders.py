@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import select
 import signal
 import struct
 from collections.abc import Callable
@@ -26,6 +27,9 @@ _SET_PDEATHSIG: Final = 1
 _WAITING: Final = ("/bin/sleep", "/usr/bin/sleep", "/run/current-system/sw/bin/sleep")
 #: Seconds for which it waits: longer than a job is prepared and asked.
 _WAITS: Final = 120
+#: Seconds that one may take to be that program, which its user can stop before it is, and to end.
+_START_TIMEOUT: Final = 10.0
+_END_TIMEOUT: Final = 1.0
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,7 +76,8 @@ class Outsiders:
         """
         Return the process id of the one for a process, once that is ready. Blocks for milliseconds.
 
-        :param status: of the process. :raises CannotMove: there is no program that waits.
+        :param status: of the process.
+        :raises CannotMove: there is no program that waits, or it does not start within `_START_TIMEOUT`.
         """
         self.begin(status)
         user = _user_of(status)
@@ -80,6 +85,8 @@ class Outsiders:
         if failed >= 0:
             self._started[user] = _Started(pid, -1)
             with open(failed, "rb") as pipe:
+                if not _is_ready(failed, _START_TIMEOUT):
+                    raise CannotMove("its processes cannot be asked for their restrictions: sleep(1) hangs")
                 if pipe.read(1):
                     raise CannotMove(
                         "its processes cannot be asked for their restrictions: there is no sleep(1)"
@@ -87,7 +94,7 @@ class Outsiders:
         return pid
 
     def close(self) -> None:
-        """End them all. May be called twice."""
+        """End them all. Blocks for milliseconds. May be called twice."""
         while self._started:
             _end(self._started.popitem()[1])
 
@@ -105,7 +112,20 @@ def _end(one: _Started) -> None:
     if one.failed >= 0:
         os.close(one.failed)
     os.kill(one.pid, signal.SIGKILL)
-    os.waitpid(one.pid, 0)
+    handle = os.pidfd_open(one.pid)
+    try:
+        _is_ready(handle, _END_TIMEOUT)
+    finally:
+        os.close(handle)
+    # One that a process of its user traces stays a zombie until that has looked: it may never do so.
+    os.waitpid(one.pid, os.WNOHANG)
+
+
+def _is_ready(descriptor: int, limit: float) -> bool:
+    """Wait, ``limit`` seconds at most, until a descriptor can be read. :returns: whether it can."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(limit * 1000))
 
 
 def _start(uid: int, gid: int, high: Callable[[], AbstractContextManager[None]]) -> _Started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ from libgomd.errors import CannotMove
 USER, GROUP = 54321, 54322
 #: Seconds that a test waits for a process to end.
 TIMEOUT = 20.0
+_SEIZE = 0x4206
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="processes of other users are started by root")
 
 
@@ -122,6 +124,49 @@ def ends(handle: int) -> bool:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(TIMEOUT * 1000))
+
+
+def test_one_that_is_traced_is_not_waited_for(started: Outsiders) -> None:
+    """The job's processes may trace it, and so keep it a zombie for as long as they want."""
+    one = started.of(status_of(USER, GROUP))
+    reading, writing = os.pipe()
+    tracer = os.fork()
+    if tracer == 0:
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            libc.ptrace.argtypes, libc.ptrace.restype = (ctypes.c_long,) * 4, ctypes.c_long
+            os.write(writing, b"%d" % libc.ptrace(_SEIZE, one, 0, 0))
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        assert pipe.read(1) == b"0"
+    try:
+        signal.signal(signal.SIGALRM, _took_too_long)
+        signal.alarm(int(TIMEOUT))
+        started.close()
+        assert read_status(f"/proc/{one}").state == "Z"
+    finally:
+        signal.alarm(0)
+        os.kill(tracer, signal.SIGKILL)
+        os.waitpid(tracer, 0)
+        os.waitpid(one, 0)
+
+
+def test_one_that_is_stopped_before_it_is_ready_is_not_waited_for(
+    started: Outsiders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process of its user can stop it between the change of its user and its program."""
+    monkeypatch.setattr(outsiders, "_START_TIMEOUT", 0.1)
+    monkeypatch.setattr(os, "execve", lambda *_arguments: os.kill(os.getpid(), signal.SIGSTOP))
+    with pytest.raises(CannotMove, match=r"sleep\(1\) hangs"):
+        started.of(status_of(USER, GROUP))
+    started.close()
+
+
+def _took_too_long(_number: int, _frame: object) -> None:
+    raise AssertionError("it waits for the one who traces")
 
 
 def test_a_system_without_a_program_that_waits_is_named(
