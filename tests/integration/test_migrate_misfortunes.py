@@ -119,6 +119,17 @@ def test_no_memory_to_bring_it_up(trio: Trio) -> None:
         job.close()
 
 
+def test_a_move_after_one_that_failed(job: Moving, trio: Trio) -> None:
+    """A freeze that was for nothing leaves nothing behind that the next one stumbles over."""
+    for _try in range(2):
+        told = inject(trio, job, 1, 2, 2, Fault("before act restore", "criu", arg=f"{trio.criu} restore"))
+        assert "criu" in told, told
+    _out, error = job.migrate(2).communicate(timeout=PATIENCE)
+    assert not error, error
+    job.settle(2, 1)
+    job.finish(2, 1)
+
+
 @pytest.mark.parametrize("call", range(22, 34, 1 if ALL else 3))
 def test_criu_killed_while_the_job_works_for_it(job: Moving, trio: Trio, call: int) -> None:
     """

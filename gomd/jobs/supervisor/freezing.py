@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn
@@ -58,8 +59,9 @@ class FreezingSupervisor(HandingSupervisor):
     _order: FreezeOrder | None = None
     #: SO_REUSEADDR of the job's TCP sockets as the last freeze began: criu overwrites it.
     _reuse: Mapping[str, int] = {}
-    #: The child of the last freeze, which may not have ended yet, see `FreezeWork.linger`; 0 for none.
-    _last_child: int = 0
+    #: A pidfd of the last freeze's child, which may not have ended yet, see `FreezeWork.linger`; -1: of none.
+    #: It is no number: the child that gets ready for the next freeze has the same one, once that has ended.
+    _last_child: int = -1
     #: When the last freeze began, as files have it; 0 when what criu left then has been removed.
     _links_since: int = 0
 
@@ -115,9 +117,7 @@ class FreezingSupervisor(HandingSupervisor):
             order = outside_order(order, self._place.private)
         if order.precopy or not self._early.is_for(order):
             self._early.end()
-        if self._last_child:
-            process_tree.end((self._last_child,))
-            self._last_child = 0
+        self._end_last_child()
         check_family(os.getpid(), (self._program.pid, self._early.pid))
         self._order = order
         limit, work = order.limit + CHILD_GRACE, self._work(self._program.pid)
@@ -131,6 +131,17 @@ class FreezingSupervisor(HandingSupervisor):
         self._task = self._early.take(order, facts, limit) or ChildTask(
             lambda: work.run(order, facts), limit, work.linger
         )
+
+    def _end_last_child(self) -> None:
+        """End the child of the last freeze, if it still lingers. Blocks for milliseconds."""
+        handle, self._last_child = self._last_child, -1
+        if handle >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            poll.poll(_RELEASE_TIMEOUT * 1000)
+            os.close(handle)
 
     def _get_ready(self, order: AwaitOrder) -> None:
         """Let a child get ready to freeze the job, unless it cannot be frozen: the freeze says why not."""
@@ -245,7 +256,10 @@ class FreezingSupervisor(HandingSupervisor):
 
     def _finish_freeze(self, task: ChildTask) -> None:
         """Tell what came of a freeze whose child has ended."""
-        self._task, self._last_child = None, task.pid
+        self._task = None
+        self._end_last_child()
+        with suppress(ProcessLookupError):
+            self._last_child = os.pidfd_open(task.pid)
         try:
             found = task.result()
             assert self._order is not None
