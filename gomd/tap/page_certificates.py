@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +32,8 @@ class PageCertificates:
 
     def __init__(self) -> None:
         self._written: dict[str, _Written] = {}
+        #: A thread that has the old keys yet would write between the files of the new ones and their marks.
+        self._writing = threading.Lock()
 
     def files(self, keys: Sequence[ClusterKey], directory: str) -> TlsFiles:
         """
@@ -40,12 +43,13 @@ class PageCertificates:
         """
         from gomd.jobs.checkpoint.criu import TlsFiles  # loaded by then: a job is to be moved
 
-        known = self._written.get(directory)
-        if known is None or known.keys != tuple(keys) or known.marks != _marks(known.files):
-            make_private_directory(directory)
-            made = write_pem_files(page_server_credentials(keys), directory, "page-server")
-            files = TlsFiles(made.authorities, made.certificate, made.key)
-            known = self._written[directory] = _Written(tuple(keys), files, _marks(files))
+        with self._writing:
+            known = self._written.get(directory)
+            if known is None or known.keys != tuple(keys) or known.marks != _marks(known.files):
+                make_private_directory(directory)
+                made = write_pem_files(page_server_credentials(keys), directory, "page-server")
+                files = TlsFiles(made.authorities, made.certificate, made.key)
+                known = self._written[directory] = _Written(tuple(keys), files, _marks(files))
         return known.files
 
 

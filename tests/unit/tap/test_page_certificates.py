@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from gomd.jobs.checkpoint.criu import TlsFiles
 from gomd.jobs.checkpoint.move_tls import client_context, server_context
 from gomd.tap.page_certificates import PageCertificates
+from libgomd.certificates import Credentials, PemFiles, write_pem_files
 from libgomd.derivation import ClusterKey
 from libgomd.errors import CannotMove
 
@@ -52,6 +54,28 @@ def test_a_file_that_was_changed_is_written_again(directory: str) -> None:
     files = certificates.files([KEY], directory)
     Path(files.key).write_bytes(b"")
     client_context(certificates.files([KEY], directory))
+
+
+def test_a_thread_that_still_has_the_old_keys_spoils_nothing(
+    directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A move that asked just before the keys were changed may write last."""
+    expected = Path(PageCertificates().files([KEY], directory).certificate).read_bytes()
+    certificates = PageCertificates()
+    late = threading.Thread(target=certificates.files, args=([OTHER], directory))
+
+    def write_and_be_overtaken(credentials: Credentials, place: str, stem: str) -> PemFiles:
+        files = write_pem_files(credentials, place, stem)
+        if credentials.certificate_pem == expected:
+            late.start()
+            late.join(0.2)
+        return files
+
+    monkeypatch.setattr("gomd.tap.page_certificates.write_pem_files", write_and_be_overtaken)
+    certificates.files([KEY], directory)
+    late.join()
+    monkeypatch.undo()
+    assert Path(certificates.files([KEY], directory).certificate).read_bytes() == expected
 
 
 def test_another_key_has_other_certificates(directory: str) -> None:
