@@ -182,6 +182,10 @@ class Migrations:
         async def connect() -> None:
             await context.channels.connect(context.node(target))
 
+        def hang_up(_result: object) -> None:  # of a connection that failed, too: why is told already
+            if not self.active.moves(job.name):
+                self.active.hang_up_later(target)
+
         connected = Deferred.fromCoroutine(connect())
         try:
             found = await self._look(job)
@@ -200,9 +204,7 @@ class Migrations:
             finally:
                 await withdraw()
         finally:
-            connected.addErrback(lambda _failure: None)  # nothing was sent, and why is told already
-            if not self.active.moves(job.name):
-                self.active.hang_up_later(target)
+            connected.addBoth(hang_up)
             await preparation.end()
 
     async def _send_found(

@@ -14,6 +14,7 @@ from gomd.jobs.migration.journal import Record
 from gomd.jobs.migration.messages import MigrationMessage
 from gomd.jobs.migration.protocol import TargetState
 from gomd.jobs.migration.service import MAX_CONCURRENT_PER_USER
+from libgomd.model import Node
 from libgomd.wire import frames
 from tests.unit.jobs.memory_network import Link
 from tests.unit.jobs.migration.moving import Moving, cut
@@ -113,6 +114,27 @@ class MovingTests(Moving):
         self.assertEqual(self.refused(1, 2), "it waits in the kernel")
         self.cluster.run(2)
         self.assertEqual(self.cluster[1].channels._streams, {})
+
+    def test_nor_does_it_when_that_is_opened_late(self) -> None:
+        """The target may be slow to shake hands, and the job is refused meanwhile."""
+        self.cluster.begin()
+        channels, held = self.cluster[1].channels, Deferred[None]()
+        connect = channels.connect
+
+        async def slow(node: Node) -> None:
+            await held
+            await connect(node)
+
+        self.patch(channels, "connect", slow)
+        machine = self.cluster.machines[1]
+        machine.needs = replace(machine.needs, stays=("it waits in the kernel",))
+        self.assertEqual(self.refused(1, 2), "it waits in the kernel")
+        self.cluster.run(2)
+        held.callback(None)
+        self.cluster.settle()
+        self.assertEqual(list(channels._streams), [2])
+        self.cluster.run(2)
+        self.assertEqual(channels._streams, {})
 
     def test_a_node_to_which_a_job_came_keeps_a_supervisor_for_the_next_one(self) -> None:
         """It is made behind the move, and not by a daemon that stops."""
