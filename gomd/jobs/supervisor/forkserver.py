@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from gomd.jobs.supervisor.attributes import reset_keys
 from gomd.jobs.supervisor.checkpointing import CheckpointingSupervisor
@@ -55,11 +56,13 @@ def _load_for_moves() -> None:
     Load what a supervisor needs whose job moves: TLS above all.
 
     Loaded here it is shared by all of them. A supervisor that loads it by itself takes ten milliseconds and
-    two megabytes for that, while somebody waits for the move.
+    two megabytes for that, while somebody waits for the move. Where there is no TLS jobs run all the same,
+    and the first one that is to move says so.
     """
-    from gomd.jobs.checkpoint import begun_dump, move_tls, page_relay, page_tls, tree_connection  # noqa: F401
+    with suppress(ImportError, OSError):  # those of ssl are such, too
+        from gomd.jobs.checkpoint import begun_dump, move_tls, page_relay, page_tls, tree_connection  # noqa: F401
 
-    move_tls.warm_up()
+        move_tls.warm_up()
 
 
 def _receive(daemon: socket.socket) -> tuple[int, bool] | None:
