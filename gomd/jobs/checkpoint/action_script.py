@@ -62,7 +62,10 @@ class ActionScript:
         self._directory = directory
         self._moments = tuple(allows)
         for name in ("ask", "answer"):
-            os.mkfifo(os.path.join(directory, name), 0o600)
+            path = os.path.join(directory, name)
+            with suppress(FileNotFoundError):
+                os.unlink(path)  # of a process that got ready to freeze the job, and was killed
+            os.mkfifo(path, 0o600)
         self._script = os.memfd_create("gomd-gate")  # a file of the spool may not be executed everywhere
         os.write(self._script, _SCRIPT.encode())
         self._reading, writing = os.pipe()
