@@ -22,8 +22,12 @@ _CONFIRMED = r"Migrate[\s│]+process[^?]*?\bto[\s│]+(?:node[\s│]+([0-9]+)|t
 
 
 def choose(screen: Screen, node: int) -> None:
-    """Open the list of targets and go down until the confirmation names this node."""
-    for downs in range(1, 5):
+    """
+    Open the list of targets and go down until the confirmation names this node.
+
+    The cheapest node is the first one, so two may change places while one after the other is looked at.
+    """
+    for downs in (1, 2, 3, 4) * 5:
         mark = screen.press("m")
         screen.wait_for("migrate to which node", mark)
         mark = screen.press("\x1b[B" * downs + "\r")
