@@ -9,12 +9,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 #: Seconds a daemon may take to listen, and to end.
 STEP_TIMEOUT = 30.0
+#: With a process id above it, the number of the clock of a process, as clock_getcpuclockid(3) gives it. /proc
+#: tells hundredths of a second, five per cent of what an idle daemon uses in a minute.
+_PROCESS_CLOCK: Final = 2
 
 _TWISTD = (str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=")
 _GOMD_PORT = re.compile(r"telnet line is at tcp:127\.0\.0\.1:(\d+)")
@@ -44,9 +49,8 @@ class Server:
 
 
 def cpu_seconds_of(pid: int) -> float:
-    """Return the processor time that a process has used, in seconds."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the processor time that a process has used, in seconds, as precisely as the kernel has it."""
+    return time.clock_gettime(~pid << 3 | _PROCESS_CLOCK)
 
 
 def memory_of(pid: int) -> int:
