@@ -102,6 +102,7 @@ class Seeds:
         )  # names being looked up: added on the reactor's thread, removed on others
         self._warned: set[str] = set()
         self._reported = self.addresses()
+        self._started = False
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
 
@@ -114,12 +115,23 @@ class Seeds:
         return tuple(found)
 
     def start(self) -> None:
-        """Look names up periodically until `stop`."""
-        self._loop.start(CHECK_INTERVAL)
+        """Look names up periodically until `stop`. Without names nothing wakes this process up."""
+        self._started = True
+        self._tick_or_stop()
 
     def stop(self) -> None:
         """Stop. Look-ups that are under way end on their threads, and their results are dropped."""
-        if self._loop.running:
+        self._started = False
+        self._tick_or_stop()
+
+    def _tick_or_stop(self) -> None:
+        """Have the loop run if there are names to be looked up, and begin with what is due."""
+        if self._started and self._names():
+            if self._loop.running:
+                self._tick()
+            else:
+                self._loop.start(CHECK_INTERVAL)
+        elif self._loop.running:
             self._loop.stop()
 
     def use(self, seeds: Sequence[Address]) -> None:
@@ -131,7 +143,7 @@ class Seeds:
                 del known[name]
         self._warned &= names
         self._report()
-        self._tick()
+        self._tick_or_stop()
 
     def look_again(self) -> None:
         """Look all names up now: this node has another address, and so the other nodes may have."""

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from gomd.interfaces import IEvents
 from libgomd.model import Counter, Event, EventKind, Node
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wallclock import Wall
 
 #: Seconds between two checks.
@@ -64,7 +65,7 @@ class ClockWatch(Service):
         self._jumps = 0
         self._last_jump = self._sleep = 0.0
         self._loop = LoopingCall(self._tick)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
         self._moments = self._read_clocks()
 
     def _read_clocks(self) -> tuple[float, float, float] | None:

@@ -18,6 +18,7 @@ from gomd.interfaces import ICollector, INodeSource, ISampleLog, IThreads
 from gomd.services.periodic_reads import Job, PeriodicReads, read_one, read_together
 from gomd.services.processes import SharedScan
 from libgomd.model import Counter, Node, Part, Process, ProcessTable, Sample
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wallclock import Wall
 
 #: Seconds that reading a sample may take, and one write to the sample log.
@@ -83,7 +84,7 @@ class Collector(Service):
         self._annotate: Callable[[ProcessTable], tuple[ProcessTable, frozenset[str]]] = _as_scanned
         self._loops = (LoopingCall(self._start, self.collect), LoopingCall(self._start, self._scan))
         for loop in self._loops:
-            loop.clock = clock
+            loop.clock = SharedWakeups(clock)
 
     def startService(self) -> None:
         """Read everything now, and periodically from now on."""

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from gomd.protocols.telnet_factory import TelnetFactory
+from libgomd.shared_wakeups import SharedWakeups
 
 #: Seconds between two sweeps. An idle connection lives at most that much longer than its timeout.
 SWEEP_PERIOD = 5.0
@@ -33,7 +34,7 @@ class IdleSweep(Service):
         self._factory = factory
         self._end_dead = end_dead
         self._loop = LoopingCall(self.sweep)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
         self._checking: Deferred[None] | None = None
 
     def startService(self) -> None:

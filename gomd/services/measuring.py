@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from gomd.interfaces import INodeSource, ISampleLog, IThreads
 from gomd.services.periodic_reads import PeriodicReads, read_one
 from libgomd.model import Counter, Measure
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wallclock import Wall
 
 #: Seconds that reading all measures may take. File systems that hang cost a second each, once.
@@ -47,7 +48,7 @@ class Measuring(Service):
         self.period = period
         self._reads: PeriodicReads[Sequence[Measure]] = PeriodicReads("measures")
         self._loop = LoopingCall(self._start)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
 
     def startService(self) -> None:
         """Read now, and periodically from now on."""

@@ -20,6 +20,7 @@ from gomd.sources.addresses import InterfaceAddress
 from gomd.sources.netlink import LARGEST, MalformedNetlink, parse_changes
 from libgomd.errors import GomdError
 from libgomd.model import Counter, EventKind
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wire.addresses import for_others, is_ipv6
 
 #: Seconds from a change to a first check, because several changes come together, and to a second one, because
@@ -113,7 +114,7 @@ class NetworkWatch(Service):
         self._addresses_are = addresses_are
         self._monitor: _Monitor | None = None
         self._loop = LoopingCall(self._check)
-        self._loop.clock = reactor
+        self._loop.clock = SharedWakeups(reactor)
         self._first_check: IDelayedCall | None = None
         self._second_check: IDelayedCall | None = None
         self._busy = self._wanted = False

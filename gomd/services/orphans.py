@@ -17,6 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from libgomd.shared_wakeups import SharedWakeups
+
 #: Seconds between two checks.
 PERIOD: Final = 5.0
 
@@ -30,7 +32,7 @@ class Orphans(Service):
         self.taken = 0
         self._before: set[int] = set()
         self._loop = LoopingCall(self.look)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
 
     def startService(self) -> None:
         """Start checking every `PERIOD` seconds."""

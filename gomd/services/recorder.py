@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from gomd.interfaces import IEvents, ISampleLog, IThreads
 from libgomd.model import Event, Job, Node
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wallclock import Wall
 
 #: Seconds between two records of all nodes and jobs; the row of a node's minute has the values of several.
@@ -56,7 +57,7 @@ class Recorder(Service):
         self._written: dict[str, Job] = {}
         self._following: Deferred[None] | None = None
         self._loop = LoopingCall(self.look)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
 
     def startService(self) -> None:
         """Begin to record."""

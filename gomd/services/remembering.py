@@ -22,6 +22,7 @@ from gomd.verbs.busiest import HIDDEN_WORDS
 from libgomd.deadlines import within
 from libgomd.errors import GomdError, MalformedReply, TimedOut
 from libgomd.model import Caller, Node, Process, Role
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wallclock import Wall
 from libgomd.wire.lines import BLOCK, Request
 from libgomd.wire.values import decode, loads
@@ -67,7 +68,7 @@ class Remembering(Service):
         self._asking: Deferred[None] | None = None
         self._first: Any = None
         self._loop = LoopingCall(self._start)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
 
     def startService(self) -> None:
         """Ask soon, and periodically from then on."""

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wire.text import printable
 
 #: Seconds that a notification may take; the queue is only full when systemd itself hangs.
@@ -99,7 +100,7 @@ class Watchdog(Service):
     def __init__(self, notifier: Notifier, clock: IReactorTime, period: float | None) -> None:
         self._period = period
         self._loop = LoopingCall(notifier.ping)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
 
     def startService(self) -> None:
         """Ping now, and periodically from now on."""

@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from gomd.interfaces import IThreads
 from gomd.services.isolated_calls import IsolatedCalls
+from gomd.services.time_limits import TimeLimits
 from libgomd.errors import TimedOut, TooMany
 
 R = TypeVar("R")
@@ -72,6 +73,7 @@ class Threads(Service):
         self._finish = finish
         self._late = 0
         self._ended: Deferred[None] | None = None
+        self._limits = TimeLimits(clock)
         self._apart = IsolatedCalls(self._start, clock)
         self._pool = _Pool(minthreads=0, maxthreads=size, name=name)
         self._name = name
@@ -81,12 +83,14 @@ class Threads(Service):
     def startService(self) -> None:
         """Start the pool; its threads are made when they are first needed."""
         super().startService()
+        self._limits.open()
         self._pool.adjustPoolsize(0, self._size)
         self._pool.start()
 
     def stopService(self) -> Deferred[None] | None:
         """Let each thread end after its call; one that hangs ends with the process."""
         super().stopService()
+        self._limits.close()
         if not self._finish or not self._under_way:
             self._pool.adjustPoolsize(0, 0)
             return None
@@ -136,15 +140,14 @@ class Threads(Service):
                 self._adjust()
             self._expire(result, function, limit)
 
-        expiry = self._clock.callLater(limit, expire)  # not `within`: the thread goes on, and is counted
+        expiry = self._limits.add(limit, expire)  # not `within`: the thread goes on, and is counted
 
         def finished(outcome: R | Failure) -> None:
             self._under_way -= 1
             if spared:
                 self._late -= 1
                 self._adjust()
-            if expiry.active():
-                expiry.cancel()
+            self._limits.remove(expiry)
             over.callback(None)
             if not result.called:
                 result.callback(outcome)

@@ -49,6 +49,7 @@ from gomd.cluster.names import find_node
 from gomd.cluster.node_list import NodeList
 from gomd.interfaces import IEvents, IMembership
 from libgomd.model import Counter, Node
+from libgomd.shared_wakeups import SharedWakeups
 from libgomd.wallclock import Wall
 from libgomd.wire import messages
 from libgomd.wire.messages import Datagram, MemberState
@@ -130,7 +131,7 @@ class HeartbeatEngine:
             lambda: len(announcements.seeds()), settings.forget,
         )  # fmt: skip
         self._loop = LoopingCall(self._tick)
-        self._loop.clock = clock
+        self._loop.clock = SharedWakeups(clock)
         self._phase: IDelayedCall | None = None
         self._running = False
         self._interval = timing.tick

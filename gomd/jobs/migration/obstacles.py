@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from gomd.jobs.lifecycle.tracked import TrackedJob
 from gomd.jobs.migration.context import MigrationContext
 from libgomd.errors import GomdError, TimedOut
+from libgomd.shared_wakeups import SharedWakeups
 
 #: Seconds from one round to the next.
 ROUND_INTERVAL: Final = 3.0
@@ -26,7 +27,7 @@ class Obstacles:
     def __init__(self, context: MigrationContext) -> None:
         self._context = context
         self._loop = LoopingCall(self._start)
-        self._loop.clock = context.clock
+        self._loop.clock = SharedWakeups(context.clock)
         self._busy = False
         self._next = 0
 

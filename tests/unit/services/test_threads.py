@@ -61,6 +61,7 @@ class ThreadsTests(SynchronousTestCase):
         failing = self.threads.run(1.0, fail)
         self.calls.do_one()
         self.failureResultOf(failing, NotFound)
+        self.clock.advance(1.0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_nobody_waits_longer_than_they_said(self) -> None:
