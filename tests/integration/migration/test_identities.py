@@ -67,4 +67,5 @@ def test_one_that_began_elsewhere(three: list[Host]) -> None:
     assert child["home"] == 1
     assert ask(first, f"signal {child['identity']} TERM").code == 200
     assert job.wait() == 3
-    assert ask(first, f"signal {child['identity']} TERM").code == 404
+    # 409: its home has a process of that number, by chance.
+    assert ask(first, f"signal {child['identity']} TERM").code in (404, 409)
